@@ -1,0 +1,18 @@
+/// One member of a request that breaks a rule, and which rule, in words for the person who sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: a JSON Pointer (RFC 6901) into the request body, e.g. `/location/coordinates/0`; empty for the whole body.
+    pub pointer: String,
+    /// What is wrong and what is allowed.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+use std::str::FromStr;
+
+/// A short text such as a sensor's `kind` or `unit`: 1 to 64 bytes of UTF-8 without control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label(String);
+
+impl Label {
+    /// The longest label, in bytes.
+    pub const MAX_BYTES: usize = 64;
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let valid = (1..=Self::MAX_BYTES).contains(&text.len()) && super::text::is_portable(text);
+        valid
+            .then(|| Self(text.to_owned()))
+            .ok_or("must be 1 to 64 bytes of text without control characters")
+    }
+}

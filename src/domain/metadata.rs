@@ -1,0 +1,125 @@
+use serde_json::{Map, Value as Json};
+
+use super::{Fault, canonical_number, text::is_portable};
+
+/// Free facts about a sensor: a JSON object of at most [`Metadata::MAX_BYTES`] and [`Metadata::MAX_DEPTH`].
+///
+/// It is held in one canonical form, so that equal metadata has equal bytes: members sorted by key, numbers as
+/// [`canonical_number`] has them, and no `null` members, because absent means null (which also lets a merge patch
+/// describe every difference).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metadata(Map<String, Json>);
+
+impl Metadata {
+    /// The largest metadata, in bytes of compact JSON.
+    pub const MAX_BYTES: usize = 16 * 1024;
+    /// The deepest nesting; the metadata object itself is level 1.
+    pub const MAX_DEPTH: usize = 8;
+
+    /// Metadata from a parsed object.
+    ///
+    /// # Errors
+    /// Every fault, its pointer relative to the metadata object.
+    pub fn new(object: Map<String, Json>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut object = Json::Object(object);
+        canonicalize(&mut object, "", 1, &mut faults);
+        if object.to_string().len() > Self::MAX_BYTES {
+            faults.push(Fault::new(
+                "",
+                "metadata must be at most 16 KiB of compact JSON",
+            ));
+        }
+        match object {
+            Json::Object(members) if faults.is_empty() => Ok(Self(members)),
+            _ => Err(faults),
+        }
+    }
+
+    /// The members, sorted by key.
+    #[must_use]
+    pub const fn as_map(&self) -> &Map<String, Json> {
+        &self.0
+    }
+}
+
+fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<Fault>) {
+    const TEXT_RULE: &str = "text must not contain control characters or noncharacters";
+    let is_container = json.is_object() || json.is_array();
+    if is_container && depth > Metadata::MAX_DEPTH {
+        faults.push(Fault::new(
+            pointer,
+            "metadata must be at most 8 levels deep",
+        ));
+        return;
+    }
+    match json {
+        Json::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            for (key, member) in members {
+                let pointer = format!("{pointer}/{}", escape(key));
+                if !is_portable(key) {
+                    faults.push(Fault::new(&pointer, TEXT_RULE));
+                }
+                canonicalize(member, &pointer, depth + 1, faults);
+            }
+        }
+        Json::Array(elements) => {
+            for (index, element) in elements.iter_mut().enumerate() {
+                canonicalize(element, &format!("{pointer}/{index}"), depth + 1, faults);
+            }
+        }
+        Json::Number(number) => match canonical_number(number) {
+            Ok(canonical) => *number = canonical,
+            Err(detail) => faults.push(Fault::new(pointer, detail)),
+        },
+        Json::String(text) if !is_portable(text) => faults.push(Fault::new(pointer, TEXT_RULE)),
+        Json::String(_) | Json::Bool(_) | Json::Null => {}
+    }
+}
+
+/// A member name as a JSON Pointer token (RFC 6901 §3).
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn metadata(json: Json) -> Result<Metadata, Vec<Fault>> {
+        match json {
+            Json::Object(object) => Metadata::new(object),
+            other => panic!("{other} is no object"),
+        }
+    }
+
+    #[test]
+    fn equal_metadata_has_equal_bytes() {
+        let one = metadata(json!({"b": 1.0, "a": {"x": null}})).unwrap();
+        let other = metadata(json!({"a": {}, "b": 1})).unwrap();
+        assert_eq!(one, other);
+        assert_eq!(Json::Object(one.0).to_string(), r#"{"a":{},"b":1}"#);
+    }
+
+    #[test]
+    fn every_fault_is_found_and_pointed_at() {
+        let faults =
+            metadata(json!({"a/b": "\u{7}", "n": [9_007_199_254_740_993_u64]})).unwrap_err();
+        let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/a~1b", "/n/0"]);
+    }
+
+    #[test]
+    fn depth_and_size_are_bounded() {
+        let mut nested = json!({});
+        for _ in 1..Metadata::MAX_DEPTH {
+            nested = json!({ "n": nested });
+        }
+        assert!(metadata(nested.clone()).is_ok());
+        assert!(metadata(json!({ "n": nested })).is_err());
+        assert!(metadata(json!({"t": "x".repeat(Metadata::MAX_BYTES - 8)})).is_ok());
+        assert!(metadata(json!({"t": "x".repeat(Metadata::MAX_BYTES - 7)})).is_err());
+    }
+}
