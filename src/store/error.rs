@@ -1,0 +1,69 @@
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::Record;
+use crate::domain::{Refusal, SensorId};
+
+/// Why the store could not do what was asked.
+#[derive(Debug, Clone, Error)]
+pub enum StoreError {
+    /// The disk is full; nothing was changed.
+    #[error("the disk that holds the database is full")]
+    Full,
+    /// The writer has stopped: the service is shutting down or has failed.
+    #[error("the store is closed")]
+    Stopped,
+    /// SQLite, or what it stands on, failed; nothing was changed.
+    #[error("the database failed: {0}")]
+    Database(Arc<str>),
+}
+
+/// Why a write did not happen, or may not have.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The sensor, or the demand that the request makes of it, forbids it.
+    #[error("refused: {refusal:?}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The sensor as it is, where there is one.
+        current: Option<Box<Record>>,
+    },
+    /// Another sensor has the name.
+    #[error("the name is taken by {holder}")]
+    NameTaken {
+        /// That sensor.
+        holder: SensorId,
+    },
+    /// More writes wait than the store is willing to hold; try again soon.
+    #[error("too many writes wait")]
+    QueueFull,
+    /// COMMIT failed: the change may be there or not. The process stops, and the next start finds out.
+    #[error("the outcome of the write is unknown")]
+    OutcomeUnknown,
+    /// The store could not do it; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StoreError {
+    /// Whether SQLite says that the disk is full (`SQLITE_FULL`).
+    pub(super) fn is_full(error: &sqlx::Error) -> bool {
+        const SQLITE_FULL: &str = "13";
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| code == SQLITE_FULL)
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if Self::is_full(&error) {
+            Self::Full
+        } else {
+            Self::Database(error.to_string().into())
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Everything that knows SQL. A write is one transaction that changes the sensor and appends its event; appending is
+//! private to this module, so that nobody can change a sensor and forget the event.
+//!
+//! One task, the writer, owns the only connection that writes ([`writer`]); reads have connections of their own
+//! ([`reads`]). What is committed shows in [`Store::head`].
+
+mod error;
+mod metrics;
+mod open;
+mod reads;
+mod scribe;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sqlx::SqlitePool;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use error::{StoreError, WriteError};
+pub use metrics::StoreMetrics;
+pub use open::{OpenError, migrate};
+pub use reads::Page;
+pub use writer::Outcome;
+
+use crate::clock::Clock;
+use crate::domain::{
+    Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef,
+    Timestamp,
+};
+use crate::wire::link::LinkBase;
+use writer::{Command, Note, Write};
+
+/// What the store is opened with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The SQLite file; created with its folder when missing.
+    pub path: PathBuf,
+    /// What the links of representations start with.
+    pub links: LinkBase,
+    /// Where instants come from.
+    pub clock: Clock,
+    /// Which events may be pruned.
+    pub retention: Retention,
+}
+
+/// How long events are kept: at least this long *and* at least this many, and until the relay has published them.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// The age that an event reaches at least, in hours.
+    pub hours: u32,
+    /// The number of newest events that are kept at least.
+    pub min_events: u64,
+}
+
+/// A handle to the store; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    commands: mpsc::Sender<Command>,
+    reads: SqlitePool,
+    epoch: Epoch,
+    head: watch::Receiver<Revision>,
+    links: LinkBase,
+    metrics: StoreMetrics,
+    failed: CancellationToken,
+    // Held while the store is open: a second process on the same file is refused.
+    _lock: std::fs::File,
+}
+
+/// A sensor as it is at one revision, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its identity.
+    pub id: SensorId,
+    /// Its name at that revision.
+    pub name: SensorName,
+    /// The revision.
+    pub revision: Revision,
+    /// Its JSON, links included.
+    pub representation: Bytes,
+}
+
+/// A change as the log holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its number.
+    pub revision: Revision,
+    /// The sensor that changed.
+    pub sensor: SensorId,
+    /// What happened to it.
+    pub kind: ChangeKind,
+    /// When.
+    pub committed_at: Timestamp,
+    /// The message, byte for byte.
+    pub payload: Bytes,
+}
+
+impl Store {
+    /// The most commands that wait for the writer; one more is refused with [`WriteError::QueueFull`].
+    pub const MAX_QUEUED_WRITES: usize = 1024;
+
+    /// Changes one sensor.
+    ///
+    /// `decide` sees the sensor as it is (`None` when there is none) inside the transaction that will hold the change, and
+    /// says what to do. The answer comes after COMMIT. Dropping the future does not take the write back.
+    ///
+    /// # Errors
+    /// [`WriteError::Refused`] and [`WriteError::NameTaken`] when nothing was changed for the request's own sake; the
+    /// others when the store could not do it, [`WriteError::OutcomeUnknown`] when it cannot say whether it did.
+    pub async fn write<D>(&self, target: SensorRef, decide: D) -> Result<Outcome, WriteError>
+    where
+        D: FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let write = Write {
+            target,
+            decide: Some(Box::new(decide)),
+            result: None,
+            reply,
+        };
+        self.inner
+            .commands
+            .try_send(Command::Write(write))
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => WriteError::QueueFull,
+                mpsc::error::TrySendError::Closed(_) => WriteError::Store(StoreError::Stopped),
+            })?;
+        self.inner.metrics.queue_depth.set(self.queued());
+        answer.await.unwrap_or(Err(WriteError::OutcomeUnknown))
+    }
+
+    /// Remembers that the broker has acknowledged every event up to and including `revision`.
+    ///
+    /// # Errors
+    /// When the writer has stopped or cannot write.
+    pub async fn advance_relay(&self, revision: Revision) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Note(Note::Relayed(revision), reply))
+            .await?
+    }
+
+    /// Whether the store can be written: a command makes its way through the writer and a transaction.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Note(Note::Probe, reply)).await?
+    }
+
+    /// Finishes what is queued, writes the log of SQLite back into the file, and closes it. Writes that come later get
+    /// [`StoreError::Stopped`].
+    pub async fn close(&self) {
+        // An error means that the writer is gone already, which is what was asked for.
+        let _ = self.ask(Command::Stop).await;
+        self.inner.reads.close().await;
+    }
+
+    /// Resolves when the writer has given up, because the outcome of a COMMIT is unknown; the process has to end, so that
+    /// the next start finds out.
+    pub async fn failed(&self) {
+        self.inner.failed.cancelled().await;
+    }
+
+    /// The life of the store that its revisions belong to.
+    #[must_use]
+    pub fn epoch(&self) -> &Epoch {
+        &self.inner.epoch
+    }
+
+    /// The newest committed revision; it changes after every COMMIT that made one.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Revision> {
+        self.inner.head.clone()
+    }
+
+    /// What the links of representations start with.
+    #[must_use]
+    pub fn links(&self) -> &LinkBase {
+        &self.inner.links
+    }
+
+    /// The numbers that the store keeps about itself.
+    #[must_use]
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.inner.metrics
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner
+            .commands
+            .send(command(reply))
+            .await
+            .map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)
+    }
+
+    fn queued(&self) -> i64 {
+        let queued = self.inner.commands.max_capacity() - self.inner.commands.capacity();
+        i64::try_from(queued).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,268 @@
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::scribe::Scribe;
+use super::writer::Writer;
+use super::{Inner, Options, Store, StoreMetrics};
+use crate::domain::{Epoch, Revision};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The oldest SQLite that is safe: before 3.51.3, two connections that write or checkpoint a WAL database at once can
+/// corrupt it.
+const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
+/// The `application_id` that the first migration writes: 'sens' in ASCII.
+const APPLICATION_ID: i64 = 0x7365_6e73;
+/// What the write-ahead log is cut back to after a checkpoint.
+const JOURNAL_SIZE_LIMIT_BYTES: &str = "67108864";
+/// Connections that read. More than the cores of a small machine gain nothing.
+const MAX_READ_CONNECTIONS: u32 = 4;
+
+/// Why the database could not be opened; one line for the operator.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The folder or the lock file cannot be made or opened.
+    #[error("cannot create or open {path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another process has the store open.
+    #[error("another process has {0} open; one sensorcast at a time can use it")]
+    InUse(PathBuf),
+    /// SQLite is too old to be trusted with the file.
+    #[error("this SQLite ({found}) can corrupt a database in WAL mode; 3.51.3 or newer is needed")]
+    UnsafeSqlite {
+        /// Its version.
+        found: String,
+    },
+    /// The file is a database of something else.
+    #[error("{0} is not a sensorcast database")]
+    Foreign(PathBuf),
+    /// The file was written by a newer version of this service.
+    #[error(
+        "{path} has schema version {version}, which this sensorcast does not know; use the newer one that wrote it"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        version: i64,
+    },
+    /// SQLite cannot open it, or cannot read it.
+    #[error("cannot open {path} as an SQLite database: {source}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: anyhow::Error,
+    },
+}
+
+/// Creates the database when it is missing, and brings its schema up to date.
+///
+/// # Errors
+/// When it is in use, is none of ours, or cannot be written.
+pub async fn migrate(path: &Path) -> Result<(), OpenError> {
+    let _lock = lock(path)?;
+    let connection = connect_writer(path).await?;
+    connection
+        .close()
+        .await
+        .map_err(|error| database(path, error))
+}
+
+impl Store {
+    /// Opens the store, and starts its writer.
+    ///
+    /// # Errors
+    /// When the file is in use, is none of ours, is damaged, or cannot be written.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let path = options.path.as_path();
+        let lock = lock(path)?;
+        let mut connection = connect_writer(path).await?;
+        let (epoch, head) = identity(&mut connection)
+            .await
+            .map_err(|error| database(path, error))?;
+        let reads = SqlitePoolOptions::new()
+            .max_connections(MAX_READ_CONNECTIONS)
+            .connect_with(
+                connect_options(path)
+                    .read_only(true)
+                    .pragma("query_only", "ON"),
+            )
+            .await
+            .map_err(|error| database(path, error))?;
+        let (commands, queue) = mpsc::channel(Self::MAX_QUEUED_WRITES);
+        let (announce, head) = watch::channel(head);
+        let metrics = StoreMetrics::new();
+        let failed = CancellationToken::new();
+        let links = options.links;
+        let writer = Writer {
+            connection,
+            queue,
+            announce,
+            scribe: Scribe {
+                epoch: epoch.clone(),
+                links: links.clone(),
+            },
+            clock: options.clock,
+            retention: options.retention,
+            metrics: metrics.clone(),
+            failed: failed.clone(),
+        };
+        tokio::spawn(writer.run());
+        let inner = Inner {
+            commands,
+            reads,
+            epoch,
+            head,
+            links,
+            metrics,
+            failed,
+            _lock: lock,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+/// Takes the lock of the operating system that a second process on the same file will miss. It goes with the process,
+/// however that ends. SQLite's own exclusive mode would keep this process's readers out, too.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let in_file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::File { path, source }
+    };
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder).map_err(in_file(folder))?;
+    }
+    let lock_path = path.with_added_extension("lock");
+    let file = File::create(&lock_path).map_err(in_file(&lock_path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(in_file(&lock_path)(source)),
+    }
+}
+
+async fn connect_writer(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let options = connect_options(path).create_if_missing(true);
+    let mut connection = options
+        .connect()
+        .await
+        .map_err(|error| database(path, error))?;
+    check_sqlite(&mut connection)
+        .await
+        .map_err(|error| database(path, error))??;
+    check_application(path, &mut connection).await?;
+    MIGRATIONS
+        .run(&mut connection)
+        .await
+        .map_err(|error| match error {
+            MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
+                OpenError::Newer {
+                    path: path.to_owned(),
+                    version,
+                }
+            }
+            other => database(path, other),
+        })?;
+    Ok(connection)
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .pragma("mmap_size", "0")
+        .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)
+        .pragma("trusted_schema", "OFF")
+        .disable_statement_logging()
+}
+
+async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), OpenError>> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(connection)
+        .await?;
+    let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
+    let version = (
+        parts.next().unwrap_or(0),
+        parts.next().unwrap_or(0),
+        parts.next().unwrap_or(0),
+    );
+    Ok(if version < OLDEST_SAFE_SQLITE {
+        Err(OpenError::UnsafeSqlite { found })
+    } else {
+        Ok(())
+    })
+}
+
+/// A database with tables that lacks our mark belongs to something else, and nothing is written into it.
+async fn check_application(
+    path: &Path,
+    connection: &mut SqliteConnection,
+) -> Result<(), OpenError> {
+    let query = async {
+        let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
+            .fetch_one(&mut *connection)
+            .await?;
+        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
+            .fetch_one(&mut *connection)
+            .await?;
+        Ok((application_id, tables))
+    };
+    let (application_id, tables) = query
+        .await
+        .map_err(|error: sqlx::Error| database(path, error))?;
+    if tables > 0 && application_id != APPLICATION_ID {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    Ok(())
+}
+
+/// The epoch and the newest revision; a new database gets its epoch here, from SQLite's own source of randomness.
+async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Revision)> {
+    let random: i64 = sqlx::query_scalar("SELECT random()")
+        .fetch_one(&mut *connection)
+        .await?;
+    let fresh = Epoch::from_random(random.cast_unsigned());
+    let fresh = fresh.as_str();
+    sqlx::query!(
+        "INSERT OR IGNORE INTO store (id, epoch, head) VALUES (1, ?, 0)",
+        fresh
+    )
+    .execute(&mut *connection)
+    .await?;
+    let row = sqlx::query!("SELECT epoch, head FROM store")
+        .fetch_one(&mut *connection)
+        .await?;
+    let epoch = row
+        .epoch
+        .parse()
+        .map_err(|error: &str| sqlx::Error::Decode(error.into()))?;
+    Ok((epoch, Revision::new(row.head)))
+}
+
+fn database(path: &Path, error: impl Into<anyhow::Error>) -> OpenError {
+    OpenError::Database {
+        path: path.to_owned(),
+        source: error.into(),
+    }
+}

@@ -1,0 +1,187 @@
+use bytes::Bytes;
+
+use super::{Record, Store, StoreError, StoredEvent};
+use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Status, Timestamp};
+use crate::wire::link::LinkBase;
+use crate::wire::representation::representation;
+
+/// A page of sensors, in the order of their ids.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The newest revision when the page was read.
+    pub head: Revision,
+    /// The sensors.
+    pub records: Vec<Record>,
+}
+
+/// A row of `sensors`.
+pub(super) struct SensorRow {
+    pub id: String,
+    pub name: String,
+    pub revision: i64,
+    pub status: String,
+    pub document: String,
+}
+
+impl SensorRow {
+    pub(super) fn into_record(self, links: &LinkBase) -> Result<Record, StoreError> {
+        let id: SensorId = self.id.parse().map_err(damaged)?;
+        let status = match self.status.as_str() {
+            "active" => Status::Active,
+            _ => Status::Inactive,
+        };
+        Ok(Record {
+            id,
+            name: self.name.parse().map_err(damaged)?,
+            revision: Revision::new(self.revision),
+            representation: Bytes::from(
+                representation(&self.document, id, status, links).map_err(damaged)?,
+            ),
+        })
+    }
+}
+
+/// A row of `events`.
+struct EventRow {
+    revision: i64,
+    sensor_id: String,
+    kind: String,
+    committed_at_ms: i64,
+    payload: String,
+}
+
+impl EventRow {
+    fn into_event(self) -> Result<StoredEvent, StoreError> {
+        Ok(StoredEvent {
+            revision: Revision::new(self.revision),
+            sensor: self.sensor_id.parse().map_err(damaged)?,
+            kind: match self.kind.as_str() {
+                "created" => ChangeKind::Created,
+                "modified" => ChangeKind::Modified,
+                _ => ChangeKind::Deleted,
+            },
+            committed_at: Timestamp::from_unix_ms(self.committed_at_ms)
+                .ok_or_else(|| damaged("an instant"))?,
+            payload: Bytes::from(self.payload),
+        })
+    }
+}
+
+/// What is in the database is not what this version writes.
+pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Database(format!("a row is damaged: {error}").into())
+}
+
+impl Store {
+    /// A sensor as it is.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn get(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
+        let reads = &self.inner.reads;
+        let row = match sensor {
+            SensorRef::Id(id) => {
+                let id = id.to_string();
+                sqlx::query_as!(
+                    SensorRow,
+                    "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
+                    id
+                )
+                .fetch_optional(reads)
+                .await?
+            }
+            SensorRef::Name(name) => {
+                let name = name.as_str();
+                sqlx::query_as!(
+                    SensorRow,
+                    "SELECT id, name, revision, status, document FROM sensors WHERE name = ?",
+                    name
+                )
+                .fetch_optional(reads)
+                .await?
+            }
+        };
+        row.map(|row| row.into_record(&self.inner.links))
+            .transpose()
+    }
+
+    /// At most `limit` sensors in the order of their ids, those after the id `after`, and the revision of the store at
+    /// that instant.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn page(&self, after: Option<SensorId>, limit: u32) -> Result<Page, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        // One statement is one snapshot; a transaction on a pooled connection would be left open by a dropped request.
+        let rows = sqlx::query!(
+            r#"SELECT store.head, page.id AS "id?", page.name AS "name?", page.revision AS "revision?",
+                      page.status AS "status?", page.document AS "document?"
+               FROM store LEFT JOIN (SELECT * FROM sensors WHERE id > ? ORDER BY id LIMIT ?) AS page
+               ORDER BY page.id"#,
+            after,
+            limit
+        )
+        .fetch_all(&self.inner.reads)
+        .await?;
+        let head = Revision::new(rows.first().map_or(0, |row| row.head));
+        let rows = rows.into_iter().filter_map(|row| {
+            let (id, name, revision) = (row.id?, row.name?, row.revision?);
+            Some(SensorRow {
+                id,
+                name,
+                revision,
+                status: row.status?,
+                document: row.document?,
+            })
+        });
+        let records = rows
+            .map(|row| row.into_record(&self.inner.links))
+            .collect::<Result<_, _>>()?;
+        Ok(Page { head, records })
+    }
+
+    /// At most `limit` events after the revision `after`, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn events_after(
+        &self,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let after = after.get();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = sqlx::query_as!(
+            EventRow,
+            "SELECT revision, sensor_id, kind, committed_at_ms, payload FROM events
+             WHERE revision > ? ORDER BY revision LIMIT ?",
+            after,
+            limit
+        )
+        .fetch_all(&self.inner.reads)
+        .await?;
+        rows.into_iter().map(EventRow::into_event).collect()
+    }
+
+    /// The last event up to which the broker has acknowledged all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn relay_cursor(&self) -> Result<Revision, StoreError> {
+        let revision = sqlx::query_scalar!("SELECT revision FROM relay")
+            .fetch_one(&self.inner.reads)
+            .await?;
+        Ok(Revision::new(revision))
+    }
+
+    /// Whether the store can be read.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn probe_read(&self) -> Result<(), StoreError> {
+        sqlx::query_scalar!("SELECT head FROM store")
+            .fetch_one(&self.inner.reads)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The change event: the message on `sensors/{id}`, and what the log over HTTP returns, byte for byte.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json};
+use utoipa::ToSchema;
+
+use super::representation::SensorForm;
+use crate::domain::{ChangeKind, Epoch, Revision, SensorId};
+
+/// A change of one sensor.
+///
+/// The order of the members is the order in which they are written. `created` carries `state`; `modified` carries `state`
+/// after a PUT and `changes` after a PATCH; `deleted` carries neither.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventForm<'a> {
+    /// What happened: `created`, `modified` or `deleted`.
+    #[schema(example = "modified")]
+    pub event: &'static str,
+    /// The id of the sensor.
+    #[schema(format = "uuid", example = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    pub sensor: String,
+    /// The life of the store that the revision belongs to.
+    #[schema(pattern = "^[a-z2-7]{8}$", example = "k3f7q2vt")]
+    pub epoch: &'a str,
+    /// The number of the change: one more than that of the event before.
+    #[schema(minimum = 1, example = 43)]
+    pub revision: i64,
+    /// The revision that the sensor had before; absent when it is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, nullable = false, example = 42)]
+    pub previous: Option<i64>,
+    /// The representation at `revision`, byte for byte as a GET returns it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = SensorForm, nullable = false)]
+    pub state: Option<&'a RawValue>,
+    /// A merge patch (RFC 7396) that turns the representation at `previous` into that at `revision`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, nullable = false, example = json!({"value": 21.7, "revision": 43}))]
+    pub changes: Option<&'a Map<String, Json>>,
+}
+
+/// What an event carries beside its head.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// The representation, as [`super::representation::representation`] wrote it.
+    State(&'a str),
+    /// The difference of two representations.
+    Changes(&'a Map<String, Json>),
+    /// Nothing: the sensor is gone.
+    Gone,
+}
+
+/// The bytes of an event.
+///
+/// # Errors
+/// When the state is not JSON, which nothing here could make it.
+pub fn payload(
+    kind: ChangeKind,
+    sensor: SensorId,
+    epoch: &Epoch,
+    revision: Revision,
+    previous: Option<Revision>,
+    body: Body<'_>,
+) -> serde_json::Result<String> {
+    let (state, changes) = match body {
+        Body::State(state) => (Some(serde_json::from_str(state)?), None),
+        Body::Changes(changes) => (None, Some(changes)),
+        Body::Gone => (None, None),
+    };
+    serde_json::to_string(&EventForm {
+        event: kind.as_str(),
+        sensor: sensor.to_string(),
+        epoch: epoch.as_str(),
+        revision: revision.get(),
+        previous: previous.map(Revision::get),
+        state,
+        changes,
+    })
+}

@@ -1,0 +1,332 @@
+//! What clients send, turned into the domain's types: every fault is found and pointed at, not only the first.
+
+use serde::Deserialize;
+use serde_json::{Map, Number, Value as Json};
+use thiserror::Error;
+
+use super::json;
+use super::representation::{self, LocationForm, StatusForm, ValueForm};
+use crate::domain::{
+    Fault, Location, MeasuredAt, Metadata, Properties, Sensor, SensorId, SensorName, SensorRef,
+    Status, Timestamp, Value, canonical_number,
+};
+
+/// The members that the server alone writes.
+pub const READ_ONLY: [&str; 4] = ["revision", "created_at", "updated_at", "links"];
+const WRITABLE: [&str; 8] = [
+    "name",
+    "kind",
+    "unit",
+    "value",
+    "measured_at",
+    "status",
+    "location",
+    "metadata",
+];
+
+/// What a client wants a sensor to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// All that it decides but `measured_at`.
+    pub properties: Properties,
+    /// What it says of that.
+    pub measured_at: MeasuredAt,
+}
+
+/// The body of a PUT.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replacement {
+    /// What the sensor is to be.
+    pub draft: Draft,
+    /// The `id` in the body, which has to be the sensor's own.
+    pub id: Option<SensorId>,
+}
+
+/// The body of a merge patch, checked as far as it can be without the sensor that it is for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergePatch(Map<String, Json>);
+
+/// A stored document that this version could not have written: the database was changed by something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a stored document is damaged")]
+pub struct ReadError;
+
+/// Reads the body of a POST.
+///
+/// # Errors
+/// Every fault.
+pub fn creation(body: Json) -> Result<Draft, Vec<Fault>> {
+    let mut members = object(body)?;
+    let mut faults = refuse_read_only(&members);
+    if members.remove("id").is_some() {
+        faults.push(Fault::new(
+            "/id",
+            "the server makes the id here; PUT /sensors/{uuid} creates with an id of your own",
+        ));
+    }
+    members.retain(|key, _| !READ_ONLY.contains(&key.as_str()));
+    draft(members, faults)
+}
+
+/// Reads the body of a PUT to `/sensors/{target}`. Read-only members are ignored, so that the body of a GET can be sent
+/// back; by name the body may leave the name out.
+///
+/// # Errors
+/// Every fault.
+pub fn replacement(body: Json, target: &SensorRef) -> Result<Replacement, Vec<Fault>> {
+    let mut members = object(body)?;
+    members.retain(|key, _| !READ_ONLY.contains(&key.as_str()));
+    if let SensorRef::Name(name) = target {
+        members
+            .entry("name")
+            .or_insert_with(|| Json::from(name.as_str()));
+    }
+    let mut faults = Vec::new();
+    let id = parsed(
+        &mut members,
+        "id",
+        "must be the sensor's own id, as text",
+        &mut faults,
+    );
+    if let (SensorRef::Id(own), Some(id)) = (target, id)
+        && *own != id
+    {
+        faults.push(not_own_id(*own));
+    }
+    draft(members, faults).map(|draft| Replacement { draft, id })
+}
+
+/// The fault of a PUT whose body has another `id` than the sensor.
+#[must_use]
+pub fn not_own_id(own: SensorId) -> Fault {
+    Fault::new(
+        "/id",
+        format!("must be the sensor's own id, {own}, or left out"),
+    )
+}
+
+/// The fault of a PUT by name that would create a sensor of another name.
+#[must_use]
+pub fn not_own_name(own: &SensorName) -> Fault {
+    Fault::new(
+        "/name",
+        format!(
+            "there is no sensor {own} to rename: to create it here, the name must be {own} or left out"
+        ),
+    )
+}
+
+impl MergePatch {
+    /// Reads the body of a PATCH.
+    ///
+    /// # Errors
+    /// Every fault that shows without the sensor.
+    pub fn parse(body: Json) -> Result<Self, Vec<Fault>> {
+        let members = object(body)?;
+        let mut faults = refuse_read_only(&members);
+        if members.contains_key("id") {
+            faults.push(Fault::new("/id", "the id of a sensor never changes"));
+        }
+        faults.extend(unknown_members(&members));
+        if faults.is_empty() {
+            Ok(Self(members))
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// What the sensor would be with this patch.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn apply(self, sensor: &Sensor) -> Result<Draft, Vec<Fault>> {
+        let unreadable = |_| vec![Fault::new("", "the sensor cannot be patched")];
+        let removes_measured_at = self.0.get("measured_at").is_some_and(Json::is_null);
+        let mut tree = representation::writable_tree(sensor).map_err(unreadable)?;
+        json_patch::merge(&mut tree, &Json::Object(self.0));
+        let mut patched = draft(object(tree)?, Vec::new())?;
+        if removes_measured_at {
+            patched.measured_at = MeasuredAt::Removed;
+        }
+        Ok(patched)
+    }
+}
+
+/// The properties in a stored document, whose other members have been taken out.
+///
+/// # Errors
+/// When they break a rule.
+pub(super) fn stored_properties(members: Map<String, Json>) -> Result<Properties, ReadError> {
+    draft(members, Vec::new())
+        .map(|draft| draft.properties)
+        .map_err(|_| ReadError)
+}
+
+/// A coordinate as JSON: the canonical spelling of the number.
+pub(super) fn coordinate(degrees_or_metres: f64) -> Option<Number> {
+    let number = Number::from_f64(degrees_or_metres)?;
+    canonical_number(&number).ok()
+}
+
+fn object(body: Json) -> Result<Map<String, Json>, Vec<Fault>> {
+    match body {
+        Json::Object(members) => Ok(members),
+        _ => Err(vec![Fault::new("", "must be a JSON object")]),
+    }
+}
+
+fn refuse_read_only(members: &Map<String, Json>) -> Vec<Fault> {
+    READ_ONLY
+        .iter()
+        .filter(|key| members.contains_key(**key))
+        .map(|key| {
+            Fault::new(
+                format!("/{key}"),
+                "is written by the server alone; leave it out",
+            )
+        })
+        .collect()
+}
+
+fn unknown_members(members: &Map<String, Json>) -> impl Iterator<Item = Fault> {
+    let known = |key: &str| WRITABLE.contains(&key) || READ_ONLY.contains(&key) || key == "id";
+    members.keys().filter(move |key| !known(key)).map(|key| {
+        let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+        Fault::new(
+            pointer,
+            format!(
+                "is not a member of a sensor; there are {}",
+                WRITABLE.join(", ")
+            ),
+        )
+    })
+}
+
+/// Turns members into a draft, adding to the faults that were found before.
+fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> Result<Draft, Vec<Fault>> {
+    faults.extend(unknown_members(&members));
+    let known_faults = faults.len();
+    let name = parsed(&mut members, "name", "must be text", &mut faults);
+    if name.is_none() && faults.len() == known_faults {
+        faults.push(Fault::new("/name", "is required"));
+    }
+    let measured_at: Option<Timestamp> = parsed(
+        &mut members,
+        "measured_at",
+        "must be an RFC 3339 instant, as text",
+        &mut faults,
+    );
+    let kind = parsed(&mut members, "kind", "must be text", &mut faults);
+    let unit = parsed(&mut members, "unit", "must be text", &mut faults);
+    let value = typed(
+        &mut members,
+        "value",
+        "must be a number, a boolean or text",
+        &mut faults,
+    );
+    let value = value.and_then(|form| keep(value_of(form), &mut faults));
+    let status = typed(
+        &mut members,
+        "status",
+        "must be \"active\" or \"inactive\"",
+        &mut faults,
+    );
+    let location = typed(&mut members, "location", LOCATION_SHAPE, &mut faults);
+    let location = location.and_then(|form: LocationForm| keep(location_of(&form), &mut faults));
+    let metadata = typed(
+        &mut members,
+        "metadata",
+        "must be a JSON object",
+        &mut faults,
+    );
+    let metadata = metadata.and_then(|object| keep(metadata_of(object), &mut faults));
+    let Some(name) = name.filter(|_| faults.is_empty()) else {
+        return Err(faults);
+    };
+    let status = match status {
+        None | Some(StatusForm::Active) => Status::Active,
+        Some(StatusForm::Inactive) => Status::Inactive,
+    };
+    Ok(Draft {
+        properties: Properties {
+            name,
+            kind,
+            unit,
+            value,
+            status,
+            location,
+            metadata,
+        },
+        measured_at: measured_at.map_or(MeasuredAt::NotGiven, MeasuredAt::At),
+    })
+}
+
+const LOCATION_SHAPE: &str = "must be a GeoJSON Point, {\"type\": \"Point\", \"coordinates\": [longitude, latitude]}, with an altitude in metres where known";
+
+/// Takes a member that is JSON of the type `T`.
+fn typed<T: for<'de> Deserialize<'de>>(
+    members: &mut Map<String, Json>,
+    key: &str,
+    expected: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    json::take(members, key).unwrap_or_else(|_| {
+        faults.push(Fault::new(format!("/{key}"), expected));
+        None
+    })
+}
+
+/// Takes a member that is text in the form of a `T`.
+fn parsed<T: std::str::FromStr<Err = &'static str>>(
+    members: &mut Map<String, Json>,
+    key: &str,
+    expected: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    let text: String = typed(members, key, expected, faults)?;
+    keep(
+        text.parse()
+            .map_err(|detail| vec![Fault::new(format!("/{key}"), detail)]),
+        faults,
+    )
+}
+
+fn keep<T>(result: Result<T, Vec<Fault>>, faults: &mut Vec<Fault>) -> Option<T> {
+    result.map_err(|found| faults.extend(found)).ok()
+}
+
+fn value_of(form: ValueForm) -> Result<Value, Vec<Fault>> {
+    let value = match form {
+        ValueForm::Number(number) => Value::number(&number),
+        ValueForm::Boolean(boolean) => Ok(Value::Boolean(boolean)),
+        ValueForm::Text(text) => Value::text(&text),
+    };
+    value.map_err(|detail| vec![Fault::new("/value", detail)])
+}
+
+fn location_of(form: &LocationForm) -> Result<Location, Vec<Fault>> {
+    let fault =
+        |index: usize, detail: &str| Fault::new(format!("/location/coordinates/{index}"), detail);
+    let degrees: Vec<f64> = form.coordinates.iter().filter_map(Number::as_f64).collect();
+    let (longitude, latitude, altitude) = match degrees[..] {
+        [longitude, latitude] => (longitude, latitude, None),
+        [longitude, latitude, altitude] => (longitude, latitude, Some(altitude)),
+        _ => {
+            return Err(vec![Fault::new(
+                "/location/coordinates",
+                "must be two or three numbers",
+            )]);
+        }
+    };
+    Location::new(longitude, latitude, altitude).map_err(|faults| {
+        faults
+            .into_iter()
+            .map(|(index, detail)| fault(index, detail))
+            .collect()
+    })
+}
+
+fn metadata_of(object: Map<String, Json>) -> Result<Metadata, Vec<Fault>> {
+    let within = |fault: Fault| Fault::new(format!("/metadata{}", fault.pointer), fault.detail);
+    Metadata::new(object).map_err(|faults| faults.into_iter().map(within).collect())
+}

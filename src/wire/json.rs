@@ -1,0 +1,155 @@
+//! JSON as this service reads it: RFC 8259, strictly, with what RFC 7493 (I-JSON) adds: no duplicate members.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value as Json};
+
+/// The deepest nesting of objects and arrays in a request body.
+pub const MAX_DEPTH: usize = 32;
+
+/// Parses a whole body: one JSON text, nothing after it.
+///
+/// `serde_json` alone would keep the last of two equal members in silence and nest 128 deep.
+///
+/// # Errors
+/// What is wrong and where (line and column), for a person. Also for a number that no double can hold (`1e400`), a lone
+/// surrogate, a byte order mark and bytes that are not UTF-8.
+pub fn parse(body: &[u8]) -> Result<Json, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let json = Strict { depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(json)
+}
+
+/// A JSON value at some depth of nesting.
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: de::Error>(self) -> Result<Self, E> {
+        let depth = self.depth + 1;
+        (depth <= MAX_DEPTH)
+            .then_some(Self { depth })
+            .ok_or_else(|| E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Json;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json, E> {
+        Number::from_f64(value)
+            .map(Json::Number)
+            .ok_or_else(|| E::custom("a number must be finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+        Ok(Json::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Json, A::Error> {
+        let inner = self.deeper()?;
+        let mut elements = Vec::new();
+        while let Some(element) = sequence.next_element_seed(inner)? {
+            elements.push(element);
+        }
+        Ok(Json::Array(elements))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let inner = self.deeper()?;
+        let mut members = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if members.contains_key(&key) {
+                return Err(de::Error::custom(format_args!("duplicate member {key:?}")));
+            }
+            let value = map.next_value_seed(inner)?;
+            members.insert(key, value);
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+/// Reads one member as a `T`; `None` when it is absent or `null`, which mean the same here.
+///
+/// # Errors
+/// When the value is of another type.
+pub fn take<'de, T: Deserialize<'de>>(
+    members: &mut Map<String, Json>,
+    key: &str,
+) -> Result<Option<T>, serde_json::Error> {
+    members
+        .remove(key)
+        .map_or(Ok(None), Option::<T>::deserialize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_strictly_json_is_refused() {
+        let deep = "[".repeat(33) + &"]".repeat(33);
+        let cases: &[&[u8]] = &[
+            b"",
+            b"{",
+            b"{} x",
+            b"\xEF\xBB\xBF{}",
+            b"// c\n{}",
+            b"NaN",
+            b"Infinity",
+            b"1e400",
+            br#""\ud800""#,
+            b"\"\xff\"",
+            br#"{"a":1,"a":2}"#,
+            br#"{"x":{"a":1,"\u0061":1}}"#,
+            b"[1,]",
+            b"{'a':1}",
+            b"01",
+            deep.as_bytes(),
+        ];
+        for case in cases {
+            assert!(parse(case).is_err(), "{}", String::from_utf8_lossy(case));
+        }
+    }
+
+    #[test]
+    fn depth_32_is_allowed() {
+        assert!(parse(("[".repeat(32) + &"]".repeat(32)).as_bytes()).is_ok());
+    }
+}

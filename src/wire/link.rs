@@ -1,0 +1,172 @@
+//! Links: what a client can do next, as absolute URLs that come from the settings and never from a request.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{SensorId, SensorRef, Status};
+
+/// One link of a representation (RFC 8288): where it leads and in which relation that stands to what holds it.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq, ToSchema)]
+pub struct Link {
+    /// The relation: an IANA-registered name where one exists (`self`, `collection`, `first`, `next`, `monitor`, …),
+    /// otherwise the name of an action (`report`, `activate`, `deactivate`).
+    #[schema(example = "self")]
+    pub rel: &'static str,
+    /// An absolute URL.
+    #[schema(example = "http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    pub href: String,
+    /// The HTTP method of an action; GET where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "PATCH")]
+    pub method: Option<&'static str>,
+    /// The media type that is found there, or that the action takes.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "application/merge-patch+json")]
+    pub media_type: Option<&'static str>,
+    /// The MQTT topic of a `monitor` link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    pub topic: Option<String>,
+}
+
+impl Link {
+    /// A link to follow with GET.
+    pub fn new(rel: &'static str, href: impl Into<String>) -> Self {
+        Self {
+            rel,
+            href: href.into(),
+            method: None,
+            media_type: None,
+            topic: None,
+        }
+    }
+
+    /// A link to follow with another method, which takes a body of `media_type`.
+    pub fn action(
+        rel: &'static str,
+        href: impl Into<String>,
+        method: &'static str,
+        media_type: &'static str,
+    ) -> Self {
+        Self {
+            method: Some(method),
+            media_type: Some(media_type),
+            ..Self::new(rel, href)
+        }
+    }
+}
+
+/// What every link starts with.
+#[derive(Debug, Clone)]
+pub struct LinkBase {
+    public_url: String,
+    mqtt_url: String,
+    topic_prefix: String,
+}
+
+impl LinkBase {
+    /// `public_url` is the base of the service, `mqtt_url` the broker as subscribers reach it (without credentials),
+    /// `topic_prefix` what stands before every topic; a slash at the end of a URL does not matter.
+    #[must_use]
+    pub fn new(public_url: &str, mqtt_url: &str, topic_prefix: &str) -> Self {
+        Self {
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            mqtt_url: mqtt_url.trim_end_matches('/').to_owned(),
+            topic_prefix: topic_prefix.to_owned(),
+        }
+    }
+
+    /// The URL of `path`, which starts with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url)
+    }
+
+    /// The URL of a sensor, by its id or its name.
+    #[must_use]
+    pub fn sensor_url(&self, sensor: &SensorRef) -> String {
+        format!("{}/sensors/{sensor}", self.public_url)
+    }
+
+    /// The link to the MQTT topic `topic`, where changes are announced.
+    #[must_use]
+    pub fn monitor(&self, topic: &str) -> Link {
+        let topic = format!("{}{topic}", self.topic_prefix);
+        // `+` and `#` in a subscription are no part of a URL's path as they stand.
+        let path = topic.replace('#', "%23");
+        Link {
+            topic: Some(topic),
+            ..Link::new("monitor", format!("{}/{path}", self.mqtt_url))
+        }
+    }
+
+    /// The links of a sensor. They depend on its state: only an active one can report, only an inactive one be activated.
+    #[must_use]
+    pub fn of_sensor(&self, id: SensorId, status: Status) -> Vec<Link> {
+        const PATCH_TYPE: &str = "application/merge-patch+json";
+        let own = self.sensor_url(&SensorRef::Id(id));
+        let mut links = vec![
+            Link::new("self", &own),
+            Link::new("collection", self.url("/sensors")),
+            Link::action("edit", &own, "PUT", "application/json"),
+        ];
+        links.extend(match status {
+            Status::Active => vec![
+                Link::action("report", &own, "PATCH", PATCH_TYPE),
+                Link::action("deactivate", &own, "PATCH", PATCH_TYPE),
+            ],
+            Status::Inactive => vec![Link::action("activate", &own, "PATCH", PATCH_TYPE)],
+        });
+        links.push(self.monitor(&format!("sensors/{id}")));
+        links
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_depend_on_the_state() {
+        let base = LinkBase::new(
+            "https://example.org/api/",
+            "mqtt://example.org:1883",
+            "plant7/",
+        );
+        let id: SensorId = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90".parse().unwrap();
+        let relations = |status| -> Vec<_> {
+            base.of_sensor(id, status)
+                .into_iter()
+                .map(|link| link.rel)
+                .collect()
+        };
+        assert_eq!(
+            relations(Status::Active),
+            [
+                "self",
+                "collection",
+                "edit",
+                "report",
+                "deactivate",
+                "monitor"
+            ]
+        );
+        assert_eq!(
+            relations(Status::Inactive),
+            ["self", "collection", "edit", "activate", "monitor"]
+        );
+        let links = base.of_sensor(id, Status::Active);
+        assert_eq!(
+            links[0].href,
+            format!("https://example.org/api/sensors/{id}")
+        );
+        assert_eq!(
+            links[5].href,
+            format!("mqtt://example.org:1883/plant7/sensors/{id}")
+        );
+        assert_eq!(
+            links[5].topic.as_deref(),
+            Some(format!("plant7/sensors/{id}").as_str())
+        );
+    }
+}

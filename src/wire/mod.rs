@@ -1,0 +1,10 @@
+//! Every public JSON form, each in one place, so that what a GET returns, what an event carries and what is stored are
+//! the same bytes.
+
+pub mod event;
+pub mod input;
+pub mod json;
+pub mod link;
+pub mod merge_patch;
+pub mod page;
+pub mod representation;

@@ -1,0 +1,270 @@
+//! A sensor as JSON: what GET returns, events carry and the store keeps.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::input::{self, ReadError};
+use super::link::{Link, LinkBase};
+use crate::domain::{Revision, Sensor, SensorId, Status, Timestamp, Value};
+
+/// A sensor. Members that are not set are left out, never `null`.
+///
+/// The order of the members is the order in which they are written.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sensor)]
+pub struct SensorForm {
+    /// The identity, for ever: a UUID.
+    #[schema(format = "uuid", example = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    pub id: String,
+    /// The facts that clients decide.
+    #[serde(flatten)]
+    pub properties: PropertiesForm,
+    /// The revision of the change that made it what it is; the ETag is `"{epoch}.{revision}"`.
+    #[schema(minimum = 1, example = 42)]
+    pub revision: i64,
+    /// When it was created: RFC 3339, UTC, milliseconds.
+    #[schema(format = "date-time", example = "2026-11-22T10:00:00.000Z")]
+    pub created_at: String,
+    /// When it became what it is: RFC 3339, UTC, milliseconds.
+    #[schema(format = "date-time", example = "2026-11-22T11:00:00.123Z")]
+    pub updated_at: String,
+    /// What can be done next; depends on the state.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = true)]
+    pub links: Vec<Link>,
+}
+
+/// What clients decide of a sensor, as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SensorProperties)]
+pub struct PropertiesForm {
+    /// Unique: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit, never UUID-shaped.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "boiler-temp")]
+    pub name: String,
+    /// What is measured: 1 to 64 bytes of text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        nullable = false,
+        example = "temperature"
+    )]
+    pub kind: Option<String>,
+    /// The unit of the value, as a UCUM or SenML (RFC 8428) code: 1 to 64 bytes of text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, nullable = false, example = "Cel")]
+    pub unit: Option<String>,
+    /// What was last reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub value: Option<ValueForm>,
+    /// When the value was measured: RFC 3339. Set to now when the value changes and none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        format = "date-time",
+        nullable = false,
+        example = "2026-11-22T11:00:00.000Z"
+    )]
+    pub measured_at: Option<String>,
+    /// Whether it reports; while it stays inactive its value does not change.
+    pub status: StatusForm,
+    /// Where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub location: Option<LocationForm>,
+    /// Anything else: a JSON object of at most 16 KiB and 8 levels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, nullable = false, example = json!({"room": "cellar", "owner": "facility"}))]
+    pub metadata: Option<Map<String, Json>>,
+}
+
+/// A JSON scalar: a finite number (an integer within ±2^53), a boolean, or text of at most 1 KiB.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ValueForm {
+    /// A measurement.
+    Number(serde_json::Number),
+    /// A state that is or is not.
+    Boolean(bool),
+    /// Anything that is said in words.
+    Text(String),
+}
+
+// By hand, because the derive has no word for "any number".
+impl PartialSchema for ValueForm {
+    fn schema() -> RefOr<Schema> {
+        let kinds = SchemaType::from_iter([Type::Number, Type::Boolean, Type::String]);
+        ObjectBuilder::new()
+            .schema_type(kinds)
+            .max_length(Some(Value::MAX_TEXT_BYTES))
+            .description(Some("A JSON scalar: a finite number (an integer within ±2^53), a boolean, or text of at most 1 KiB."))
+            .examples([21.5])
+            .into()
+    }
+}
+
+impl ToSchema for ValueForm {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SensorValue")
+    }
+}
+
+/// Whether a sensor reports.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SensorStatus, example = "active")]
+pub enum StatusForm {
+    /// It reports.
+    Active,
+    /// It does not.
+    Inactive,
+}
+
+/// A GeoJSON Point (RFC 7946): longitude, latitude, and optionally altitude in metres; WGS 84.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SensorLocation)]
+pub struct LocationForm {
+    /// Always `Point`.
+    #[serde(rename = "type")]
+    pub geometry: GeometryForm,
+    /// Longitude (-180 to 180), latitude (-90 to 90), altitude in metres.
+    #[schema(value_type = Vec<f64>, min_items = 2, max_items = 3, example = json!([12.4924, 41.8902]))]
+    pub coordinates: Vec<serde_json::Number>,
+}
+
+/// The one GeoJSON geometry that a sensor's location can be.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[schema(as = GeometryType)]
+pub enum GeometryForm {
+    /// A single position.
+    Point,
+}
+
+/// The representation without its links: compact JSON, the bytes that the store keeps.
+///
+/// # Errors
+/// Never in practice: every part of it is JSON already.
+pub fn document(sensor: &Sensor) -> serde_json::Result<String> {
+    serde_json::to_string(&form(sensor, Vec::new()))
+}
+
+/// The whole representation, from the document that [`document`] wrote.
+///
+/// # Errors
+/// Never in practice: links are text.
+pub fn representation(
+    document: &str,
+    id: SensorId,
+    status: Status,
+    links: &LinkBase,
+) -> serde_json::Result<String> {
+    let members = document.strip_suffix('}').unwrap_or(document);
+    let links = serde_json::to_string(&links.of_sensor(id, status))?;
+    Ok(format!(r#"{members},"links":{links}}}"#))
+}
+
+/// The representation as a tree, to find what changed.
+///
+/// # Errors
+/// Never in practice, as with [`document`].
+pub fn tree(sensor: &Sensor, links: &LinkBase) -> serde_json::Result<Map<String, Json>> {
+    let links = links.of_sensor(sensor.id, sensor.properties.status);
+    match serde_json::to_value(form(sensor, links))? {
+        Json::Object(members) => Ok(members),
+        _ => Ok(Map::new()),
+    }
+}
+
+/// What clients decide, as a tree for a merge patch to be applied to; without `measured_at`, whose absence in a patch
+/// means something of its own.
+///
+/// # Errors
+/// Never in practice, as with [`document`].
+pub fn writable_tree(sensor: &Sensor) -> serde_json::Result<Json> {
+    serde_json::to_value(PropertiesForm {
+        measured_at: None,
+        ..properties_form(sensor)
+    })
+}
+
+/// Reads a document back.
+///
+/// # Errors
+/// When it is none that this version could have written.
+pub fn read_document(document: &str) -> Result<Sensor, ReadError> {
+    let mut members: Map<String, Json> = serde_json::from_str(document).map_err(|_| ReadError)?;
+    let mut text = |key| match members.remove(key) {
+        Some(Json::String(text)) => Ok(text),
+        _ => Err(ReadError),
+    };
+    let instant = |text: String| text.parse::<Timestamp>().map_err(|_| ReadError);
+    let id = text("id")?.parse().map_err(|_| ReadError)?;
+    let created_at = instant(text("created_at")?)?;
+    let updated_at = instant(text("updated_at")?)?;
+    let measured_at = text("measured_at").ok().map(instant).transpose()?;
+    let revision = members
+        .remove("revision")
+        .and_then(|revision| revision.as_i64())
+        .ok_or(ReadError)?;
+    Ok(Sensor {
+        id,
+        properties: input::stored_properties(members)?,
+        measured_at,
+        revision: Revision::new(revision),
+        created_at,
+        updated_at,
+    })
+}
+
+fn form(sensor: &Sensor, links: Vec<Link>) -> SensorForm {
+    SensorForm {
+        id: sensor.id.to_string(),
+        properties: properties_form(sensor),
+        revision: sensor.revision.get(),
+        created_at: sensor.created_at.to_string(),
+        updated_at: sensor.updated_at.to_string(),
+        links,
+    }
+}
+
+fn properties_form(sensor: &Sensor) -> PropertiesForm {
+    let properties = &sensor.properties;
+    PropertiesForm {
+        name: properties.name.to_string(),
+        kind: properties
+            .kind
+            .as_ref()
+            .map(|kind| kind.as_str().to_owned()),
+        unit: properties
+            .unit
+            .as_ref()
+            .map(|unit| unit.as_str().to_owned()),
+        value: properties.value.clone().map(|value| match value {
+            Value::Number(number) => ValueForm::Number(number),
+            Value::Boolean(boolean) => ValueForm::Boolean(boolean),
+            Value::Text(text) => ValueForm::Text(text),
+        }),
+        measured_at: sensor.measured_at.map(|instant| instant.to_string()),
+        status: match properties.status {
+            Status::Active => StatusForm::Active,
+            Status::Inactive => StatusForm::Inactive,
+        },
+        location: properties.location.map(|location| LocationForm {
+            geometry: GeometryForm::Point,
+            coordinates: location
+                .coordinates()
+                .filter_map(input::coordinate)
+                .collect(),
+        }),
+        metadata: properties
+            .metadata
+            .as_ref()
+            .map(|metadata| metadata.as_map().clone()),
+    }
+}
