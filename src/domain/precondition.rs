@@ -1,41 +1,49 @@
 use super::{Refusal, Revision};
 
-/// What a write demands of the sensor's present state, checked in the transaction that changes it.
-///
-/// `If-Match` and `If-None-Match` of RFC 9110 §13.1 in terms of revisions: a tag that is weak, malformed or of another
-/// epoch never matches, so it has no revision and is simply missing from the list.
+/// What a request demands of the sensor's present state: RFC 9110 §13 in terms of revisions. For a write it is checked in
+/// the transaction that changes the sensor, so that of two racing writers with one tag exactly one succeeds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Precondition {
+    /// `If-Match`: the sensor has to be one of these.
+    pub if_match: Option<Tags>,
+    /// `If-None-Match`: the sensor must be none of these.
+    pub if_none_match: Option<Tags>,
+    /// Whether an existing sensor is only changed by a request with `If-Match` (`REQUIRE_IF_MATCH`).
+    pub if_match_required: bool,
+}
+
+/// What a conditional header lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Precondition {
-    /// Nothing is demanded.
-    None,
-    /// Nothing is demanded of a sensor that is not there, but an existing one must be named (`REQUIRE_IF_MATCH`).
-    Required,
-    /// `If-Match: *`: there must be a sensor.
-    Exists,
-    /// `If-None-Match: *`: there must be none.
-    Absent,
-    /// `If-Match` with tags: the sensor is at one of these revisions.
-    AtRevision(Vec<Revision>),
-    /// `If-None-Match` with tags: the sensor is at none of these revisions.
-    NotAtRevision(Vec<Revision>),
+pub enum Tags {
+    /// `*`: any state, as long as there is one.
+    Any,
+    /// These revisions. A tag that is malformed or of another epoch names none, and so never matches.
+    Revisions(Vec<Revision>),
 }
 
 impl Precondition {
     /// Checks the present revision of the sensor; `None` when there is no sensor.
     ///
     /// # Errors
-    /// [`Refusal::PreconditionFailed`], or [`Refusal::PreconditionRequired`] where the request stated none and must.
+    /// [`Refusal::PreconditionFailed`], or [`Refusal::PreconditionRequired`] when the request has to state one.
     pub fn check(&self, present: Option<Revision>) -> Result<(), Refusal> {
-        let holds = match (self, present) {
-            (Self::Required, Some(_)) => return Err(Refusal::PreconditionRequired),
-            (Self::None | Self::Required, _) | (Self::NotAtRevision(_), None) => true,
-            (Self::Exists, present) => present.is_some(),
-            (Self::Absent, present) => present.is_none(),
-            (Self::AtRevision(allowed), present) => {
-                present.is_some_and(|revision| allowed.contains(&revision))
-            }
-            (Self::NotAtRevision(excluded), Some(revision)) => !excluded.contains(&revision),
-        };
-        holds.then_some(()).ok_or(Refusal::PreconditionFailed)
+        if self.if_match_required && self.if_match.is_none() && present.is_some() {
+            return Err(Refusal::PreconditionRequired);
+        }
+        let matches = |tags: &Tags| present.is_some_and(|revision| tags.contain(revision));
+        let stale = self.if_match.as_ref().is_some_and(|tags| !matches(tags));
+        let unwanted = self.if_none_match.as_ref().is_some_and(matches);
+        if stale || unwanted { Err(Refusal::PreconditionFailed) } else { Ok(()) }
+    }
+}
+
+impl Tags {
+    /// Whether `revision` is listed.
+    #[must_use]
+    pub fn contain(&self, revision: Revision) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Revisions(revisions) => revisions.contains(&revision),
+        }
     }
 }

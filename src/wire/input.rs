@@ -105,6 +105,12 @@ pub fn not_own_id(own: SensorId) -> Fault {
     )
 }
 
+/// The fault of a PUT by name whose body has an `id` although there is no such sensor.
+#[must_use]
+pub fn no_id_yet() -> Fault {
+    Fault::new("/id", "there is no sensor of this name, so the server makes the id; leave it out, or PUT to /sensors/{uuid}")
+}
+
 /// The fault of a PUT by name that would create a sensor of another name.
 #[must_use]
 pub fn not_own_name(own: &SensorName) -> Fault {

@@ -9,7 +9,7 @@ use crate::domain::{SensorId, SensorRef, Status};
 #[derive(Debug, Clone, Serialize, PartialEq, Eq, ToSchema)]
 pub struct Link {
     /// The relation: an IANA-registered name where one exists (`self`, `collection`, `first`, `next`, `monitor`, …),
-    /// otherwise the name of an action (`report`, `activate`, `deactivate`).
+    /// otherwise the name of an action (`create`, `report`, `activate`, `deactivate`).
     #[schema(example = "self")]
     pub rel: &'static str,
     /// An absolute URL.

@@ -1,0 +1,49 @@
+//! What a resource does not have: OPTIONS and 405 for the methods of a path, 404 for other paths.
+
+use actix_web::dev::{AppService, HttpServiceFactory};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
+use utoipa::openapi::path::Paths;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::RefOr;
+use utoipa_actix_web::OpenApiFactory;
+
+use super::problem::{self, Problem};
+
+/// Comes after the operations of a path, to answer every other method.
+pub struct Allow(Resource);
+
+/// What `path` has: the value of its `Allow` header (RFC 9110 §10.2.1).
+#[must_use]
+pub fn allow(path: &'static str, methods: &'static str) -> Allow {
+    let answer = move |request: HttpRequest| async move {
+        let methods = HeaderValue::from_static(methods);
+        if *request.method() == Method::OPTIONS {
+            return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, methods)).finish());
+        }
+        let detail = format!("{} is not among the methods of this resource", request.method());
+        Err(Problem::new(&problem::METHOD_NOT_ALLOWED, detail).with_header(header::ALLOW, methods))
+    };
+    Allow(web::resource(path).to(answer))
+}
+
+/// Answers for a path that nothing lives at.
+pub async fn unknown() -> Result<HttpResponse, Problem> {
+    Err(Problem::of_kind(&problem::NOT_FOUND))
+}
+
+impl HttpServiceFactory for Allow {
+    fn register(self, config: &mut AppService) {
+        self.0.register(config);
+    }
+}
+
+// OPTIONS and 405 follow from the operations in the document; nothing is added to it.
+impl OpenApiFactory for Allow {
+    fn paths(&self) -> Paths {
+        Paths::new()
+    }
+
+    fn schemas(&self, _: &mut Vec<(String, RefOr<Schema>)>) {}
+}

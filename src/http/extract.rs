@@ -1,0 +1,151 @@
+//! What a handler takes from a request, parsed once: the sensor in the path, the query, the body.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use url::form_urlencoded;
+use validator::Validate;
+
+use super::negotiation::{require_acceptable, require_media_type};
+use super::problem::{self, Problem};
+use crate::domain::SensorRef;
+use crate::wire::json;
+
+/// The largest body.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// The sensor that the path addresses: `/sensors/{sensor}`.
+#[derive(Debug, Clone)]
+pub struct SensorPath(pub SensorRef);
+
+impl FromRequest for SensorPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let segment = request.match_info().get("sensor").unwrap_or_default();
+        let sensor = segment.parse().map(Self);
+        ready(sensor.map_err(|_| Problem::new(&problem::NOT_FOUND, "a sensor has a UUID and a name; this is neither")))
+    }
+}
+
+/// The query parameters as a `T`, which lists all that there are and validates their ranges.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + Validate> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(parse_query(request.query_string()).map(Self).map_err(|detail| Problem::new(&problem::MALFORMED_REQUEST, detail)))
+    }
+}
+
+fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
+    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    let parameters: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let name = error.path().to_string();
+        // Unknown and repeated parameters have no path; their message names them.
+        if name == "." { error.into_inner().to_string() } else { format!("{name}: {}", error.into_inner()) }
+    })?;
+    parameters.validate().map_err(|errors| errors.to_string())?;
+    Ok(parameters)
+}
+
+/// What kind of body an operation takes.
+pub trait BodyType: 'static {
+    /// The media types, the first being the one to advertise.
+    const MEDIA_TYPES: &'static [&'static str];
+    /// The header that advertises them on 415, in lower case.
+    const ADVERTISE: &'static str;
+}
+
+/// The body of a POST.
+#[derive(Debug)]
+pub struct Post;
+
+impl BodyType for Post {
+    const MEDIA_TYPES: &'static [&'static str] = &["application/json"];
+    const ADVERTISE: &'static str = "accept-post";
+}
+
+/// The body of a PUT.
+#[derive(Debug)]
+pub struct Put;
+
+impl BodyType for Put {
+    const MEDIA_TYPES: &'static [&'static str] = &["application/json"];
+    const ADVERTISE: &'static str = "accept";
+}
+
+/// The body of a PATCH.
+#[derive(Debug)]
+pub struct Patch;
+
+impl BodyType for Patch {
+    const MEDIA_TYPES: &'static [&'static str] = &["application/merge-patch+json", "application/json"];
+    const ADVERTISE: &'static str = "accept-patch";
+}
+
+/// A body of a size and media type that are taken here, for an answer that the client accepts; not parsed yet, because
+/// preconditions come first.
+#[derive(Debug)]
+pub struct Body<T> {
+    bytes: Bytes,
+    body_type: PhantomData<T>,
+}
+
+impl<T> Body<T> {
+    /// Parses the body.
+    ///
+    /// # Errors
+    /// 400 with line and column.
+    pub fn parse(&self) -> Result<Json, Problem> {
+        json::parse(&self.bytes).map_err(|error| Problem::new(&problem::MALFORMED_JSON, error.to_string()))
+    }
+}
+
+impl<T: BodyType> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let read = tokio::time::timeout(BODY_TIME_LIMIT, read(&request, payload)).await;
+            let bytes = read.map_err(|_| Problem::of_status(problem::REQUEST_TIMEOUT.status))??;
+            require_media_type(&request, T::MEDIA_TYPES, T::ADVERTISE)?;
+            require_acceptable(&request, &mime::APPLICATION_JSON)?;
+            Ok(Self { bytes, body_type: PhantomData })
+        })
+    }
+}
+
+async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(&problem::BODY_TOO_LARGE, format!("a body has at most {MAX_BODY_BYTES} bytes"));
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| Problem::new(&problem::MALFORMED_REQUEST, format!("the body ends early or is malformed: {error}")))?;
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,125 @@
+//! What goes around every request: limits before it, and after it problem documents, safe headers, the log and the numbers.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::Version;
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage};
+use tokio::time::Instant;
+use tracing::Span;
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+use super::HttpState;
+use super::problem::{self, Problem};
+
+/// The longest URL.
+const MAX_URI_BYTES: usize = 8 * 1024;
+/// Swagger UI needs styles of its own and pictures in `data:` URLs; nothing comes from another host.
+const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The middleware around the whole service.
+///
+/// # Errors
+/// Those that the framework keeps to itself; what a handler returns is a response by now.
+pub async fn frame(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let response = match check(&request) {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(problem) => request.error_response(problem),
+    };
+    Ok(finish(response, started))
+}
+
+/// The span that every log line of a request stands in: an id, the method and the path.
+///
+/// The path is a field of its own and so escaped: no line of the log can be forged through it.
+#[derive(Debug)]
+pub struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let id = request.extensions().get::<RequestId>().map(ToString::to_string);
+        let request_id = id.as_deref().unwrap_or_default();
+        tracing::info_span!("request", request_id, method = %request.method(), path = ?request.path())
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, Error>) {}
+}
+
+/// What is checked before any route: limits, and rules of HTTP/1.1 that the parser leaves to us.
+fn check(request: &ServiceRequest) -> Result<(), Problem> {
+    let headers = request.headers();
+    if request.uri().to_string().len() > MAX_URI_BYTES {
+        return Err(Problem::new(&problem::URI_TOO_LONG, format!("a URL has at most {MAX_URI_BYTES} bytes")));
+    }
+    // RFC 9112 §3.2.
+    if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).count() != 1 {
+        return Err(Problem::new(&problem::MALFORMED_REQUEST, "a request has exactly one Host header"));
+    }
+    let expectation = headers.get(header::EXPECT).map(HeaderValue::as_bytes);
+    if expectation.is_some_and(|expectation| !expectation.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Problem::of_kind(&problem::EXPECTATION_FAILED));
+    }
+    Ok(())
+}
+
+fn finish(response: ServiceResponse<BoxBody>, started: Instant) -> ServiceResponse<BoxBody> {
+    let mut response = if response.status().is_client_error() || response.status().is_server_error() {
+        as_problem(response)
+    } else {
+        response
+    };
+    let request_id = response.request().extensions().get::<RequestId>().map(ToString::to_string);
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    if is_page(headers) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    }
+    if let Some(request_id) = request_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        headers.insert(REQUEST_ID, request_id);
+    }
+    let (request, status) = (response.request(), response.status());
+    if let Some(state) = request.app_data::<Data<HttpState>>() {
+        let route = request.match_pattern();
+        state.metrics.observe(request.method().as_str(), route.as_deref(), status.as_u16(), started.elapsed());
+    }
+    if status.is_server_error() {
+        tracing::error!(status = status.as_u16(), "request failed");
+    } else {
+        tracing::debug!(status = status.as_u16(), "request answered");
+    }
+    response
+}
+
+/// Writes the problem document of an error, also of one that the framework made.
+fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let Some(state) = response.request().app_data::<Data<HttpState>>().cloned() else { return response };
+    if is_own_body(response.headers()) {
+        return response;
+    }
+    let (request, response) = response.into_parts();
+    let answer = |problem: &Problem| problem.respond(state.links(), request.path());
+    let answer = match response.error().and_then(|error| error.as_error::<Problem>()) {
+        Some(problem) => answer(problem),
+        None => answer(&Problem::of_status(response.status())),
+    };
+    ServiceResponse::new(request, answer)
+}
+
+/// `/health/ready` answers 503 with a document of its own.
+fn is_own_body(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|media_type| media_type == "application/json")
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"))
+}

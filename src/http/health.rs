@@ -1,0 +1,102 @@
+//! `GET /health/live`, `GET /health/ready`
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{HttpResponse, route};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::HttpState;
+
+/// Whether the service can work, and how far the broker is behind.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Readiness)]
+struct ReadinessForm {
+    /// `ready`, or `unavailable` when the store cannot be read or written.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// What is wrong with the store; absent when it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "the disk that holds the database is full")]
+    store: Option<String>,
+    /// The newest revision.
+    #[schema(minimum = 0, example = 45)]
+    revision: i64,
+    /// The way to the MQTT broker. A broker that is away does not make the service unready.
+    mqtt: BrokerForm,
+}
+
+/// How the relay is doing.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BrokerState)]
+struct BrokerForm {
+    /// Whether there is a connection to the broker.
+    connected: bool,
+    /// Since when that is so: RFC 3339.
+    #[schema(format = "date-time", example = "2026-11-22T11:00:00.000Z")]
+    since: String,
+    /// Committed events that the broker has not acknowledged.
+    #[schema(example = 0)]
+    lag_events: u64,
+    /// The age of the oldest of them, in seconds.
+    #[schema(example = 0.0)]
+    lag_seconds: f64,
+    /// Events that the broker does not take, since the start of the process.
+    #[schema(example = 0)]
+    set_aside_events: u64,
+    /// Why the last connection failed; absent when none has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "connection refused")]
+    last_error: Option<String>,
+}
+
+/// Is the process running?
+#[utoipa::path(
+    get,
+    operation_id = "live",
+    tag = "service",
+    responses((status = 200, description = "It runs", body = String, content_type = "text/plain")),
+)]
+#[route("/health/live", method = "GET", method = "HEAD")]
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").insert_header((header::CACHE_CONTROL, "no-store")).body("live\n")
+}
+
+/// Can it read and write the store?
+///
+/// A broker that is away does not make the service unready: requests go on, and the log is published when it is back.
+#[utoipa::path(
+    get,
+    operation_id = "ready",
+    tag = "service",
+    responses(
+        (status = 200, description = "It can", body = ReadinessForm),
+        (status = 503, description = "It cannot", body = ReadinessForm),
+    ),
+)]
+#[route("/health/ready", method = "GET", method = "HEAD")]
+pub async fn ready(state: Data<HttpState>) -> HttpResponse {
+    let store = match state.store.probe_read().await {
+        Ok(()) => state.store.probe().await,
+        Err(error) => Err(error),
+    };
+    let (relay, lag) = (state.relay.state(), state.relay.lag());
+    let (code, status) = match store {
+        Ok(()) => (StatusCode::OK, "ready"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    HttpResponse::build(code).insert_header((header::CACHE_CONTROL, "no-store")).json(ReadinessForm {
+        status,
+        store: store.err().map(|error| error.to_string()),
+        revision: state.store.head().borrow().get(),
+        mqtt: BrokerForm {
+            connected: relay.connected,
+            since: relay.since.to_string(),
+            lag_events: lag.events,
+            lag_seconds: lag.age.as_secs_f64(),
+            set_aside_events: relay.set_aside,
+            last_error: relay.last_error,
+        },
+    })
+}

@@ -1,0 +1,85 @@
+//! `GET /metrics`
+
+use std::time::Duration;
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, route};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::HttpState;
+use super::problem::{self, Problem};
+
+/// The numbers of the REST side.
+#[derive(Debug, Clone)]
+pub struct HttpMetrics {
+    // A histogram counts, too: `_count` is the number of requests.
+    duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    open_streams: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        Self { duration: Family::new_with_constructor(buckets), open_streams: Gauge::default() }
+    }
+}
+
+fn buckets() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_1, 2.0, 17))
+}
+
+impl HttpMetrics {
+    /// Makes the numbers visible in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from the head of a request to the head of its answer, by route and status",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+        registry.register("open_streams", "Event streams that are open", self.open_streams.clone());
+    }
+
+    /// Counts an answer. `route` is the pattern, not the path: the number of series has a bound.
+    pub(super) fn observe(&self, method: &str, route: Option<&str>, status: u16, elapsed: Duration) {
+        let labels = RequestLabels { method: known(method), route: route.unwrap_or("other").to_owned(), status };
+        self.duration.get_or_create(&labels).observe(elapsed.as_secs_f64());
+    }
+}
+
+/// A method as a label; what clients make up is one.
+fn known(method: &str) -> String {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    METHODS.iter().find(|known| **known == method).map_or("other", |known| *known).to_owned()
+}
+
+/// The numbers of the process
+///
+/// In the text format of Prometheus (OpenMetrics 1.0).
+#[utoipa::path(
+    get,
+    operation_id = "metrics",
+    tag = "service",
+    responses((status = 200, description = "All metrics", body = String,
+        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
+)]
+#[route("/metrics", method = "GET", method = "HEAD")]
+pub async fn metrics(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let mut text = String::new();
+    encode(&mut text, &state.registry).map_err(|error| {
+        tracing::error!(%error, "the metrics cannot be written");
+        Problem::of_kind(&problem::INTERNAL)
+    })?;
+    Ok(HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text))
+}

@@ -1,0 +1,104 @@
+//! The REST side. A handler parses, checks preconditions, sends a command to the store or reads from it, and answers; it
+//! never owns a write transaction.
+
+mod allow;
+mod conditional;
+mod documents;
+mod entry;
+mod extract;
+mod frame;
+mod health;
+mod metrics;
+mod negotiation;
+mod problem;
+mod problem_pages;
+mod routes;
+mod sensors;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::Data;
+use actix_web::{App, HttpServer, middleware};
+use prometheus_client::registry::Registry;
+use tracing_actix_web::TracingLogger;
+use utoipa_actix_web::AppExt;
+
+use crate::config::HttpConfig;
+use crate::events::RelayStatus;
+use crate::store::Store;
+use crate::wire::link::LinkBase;
+pub use documents::{openapi_json, openapi_yaml};
+pub use metrics::HttpMetrics;
+
+/// How long the head of a request may take to arrive.
+const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
+/// How long running requests may take when the service stops.
+const STOP_TIME_LIMIT_S: u64 = 5;
+/// Connections beyond this wait in the system's backlog.
+const MAX_CONNECTIONS_PER_WORKER: usize = 10_000;
+
+/// What every handler works with.
+#[derive(Debug, Clone)]
+pub struct HttpState {
+    /// The sensors and their log.
+    pub store: Store,
+    /// How the relay is doing.
+    pub relay: RelayStatus,
+    /// Whether a change of an existing sensor has to state which one (`REQUIRE_IF_MATCH`).
+    pub require_if_match: bool,
+    /// All metrics of the process.
+    pub registry: Arc<Registry>,
+    /// Those of this side.
+    pub metrics: HttpMetrics,
+}
+
+impl HttpState {
+    /// What every link starts with.
+    #[must_use]
+    pub fn links(&self) -> &LinkBase {
+        self.store.links()
+    }
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Listening {
+    /// Where.
+    pub address: SocketAddr,
+    /// Stops it.
+    pub handle: ServerHandle,
+    /// Works as long as it is awaited.
+    pub server: Server,
+}
+
+/// Binds the address and starts serving.
+///
+/// # Errors
+/// When the address is in use or not ours.
+pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
+    let public_url = config.public_url.clone();
+    let state = Data::new(state);
+    let server = HttpServer::new(move || {
+        App::new()
+            .wrap(middleware::from_fn(frame::frame))
+            .wrap(TracingLogger::<frame::RequestSpan>::new())
+            .app_data(state.clone())
+            .into_utoipa_app()
+            .configure(routes::configure)
+            .map(|app| app.configure(documents::pages(&public_url)))
+            .default_service(actix_web::web::to(allow::unknown))
+            .into_app()
+    })
+    .client_request_timeout(HEAD_TIME_LIMIT)
+    .max_connections(MAX_CONNECTIONS_PER_WORKER)
+    .shutdown_timeout(STOP_TIME_LIMIT_S)
+    .disable_signals()
+    .bind(config.bind)?;
+    let address = server.addrs().first().copied().unwrap_or(config.bind);
+    let server = server.run();
+    Ok(Listening { address, handle: server.handle(), server })
+}

@@ -1,0 +1,42 @@
+//! The whole URL map. An operation names its own path and method, so that the document and the route are one; what a path
+//! does not have is answered by [`allow`].
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::allow::allow;
+use super::{documents, entry, health, metrics, problem_pages, sensors};
+
+/// Every route of the service but the pages of Swagger UI.
+pub fn configure(routes: &mut ServiceConfig) {
+    // GET /
+    routes.service(entry::entry);
+    routes.service(allow("/", "GET, HEAD, OPTIONS"));
+
+    // GET, POST /sensors
+    routes.service(sensors::list::list);
+    routes.service(sensors::create::create);
+    routes.service(allow("/sensors", "GET, HEAD, POST, OPTIONS"));
+
+    // GET, PUT, PATCH, DELETE /sensors/{sensor}
+    routes.service(sensors::read::read);
+    routes.service(sensors::replace::replace);
+    routes.service(sensors::patch::patch);
+    routes.service(sensors::delete::delete);
+    routes.service(allow("/sensors/{sensor}", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"));
+
+    // GET /health/live, /health/ready, /metrics
+    routes.service(health::live);
+    routes.service(health::ready);
+    routes.service(metrics::metrics);
+    routes.service(allow("/health/live", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/health/ready", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/metrics", "GET, HEAD, OPTIONS"));
+
+    // GET /openapi.json, /openapi.yaml, /problems/{slug}
+    routes.service(documents::json);
+    routes.service(documents::yaml);
+    routes.service(problem_pages::page);
+    routes.service(allow("/openapi.json", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/openapi.yaml", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/problems/{slug}", "GET, HEAD, OPTIONS"));
+}

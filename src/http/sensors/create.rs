@@ -1,0 +1,43 @@
+//! `POST /sensors`
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, post};
+
+use super::{refused, written};
+use crate::clock;
+use crate::domain::{self, SensorRef};
+use crate::http::HttpState;
+use crate::http::extract::{Body, Post};
+use crate::http::problem::{Problem, problem_responses};
+use crate::wire::input;
+use crate::wire::representation::{PropertiesForm, SensorForm};
+
+problem_responses!(CreateProblems: MALFORMED_JSON, NOT_ACCEPTABLE, REQUEST_TIMEOUT, NAME_TAKEN, BODY_TOO_LARGE,
+    URI_TOO_LONG, UNSUPPORTED_MEDIA_TYPE, EXPECTATION_FAILED, INVALID, INTERNAL, OVERLOADED, STORAGE_FULL);
+
+/// Create a sensor
+///
+/// The server makes the id; to choose it, PUT to `/sensors/{uuid}`. Publishes a `created` event with the state on the MQTT
+/// topic `sensors/{id}`.
+#[utoipa::path(
+    operation_id = "createSensor",
+    tag = "sensors",
+    request_body(content = PropertiesForm, description = "The new sensor; only `name` is required",
+        example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})),
+    responses(
+        (status = 201, description = "The new sensor", body = SensorForm, headers(
+            ("Location" = String, description = "Its URL, by its id"),
+            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
+        )),
+        CreateProblems,
+    ),
+)]
+#[post("/sensors")]
+pub async fn create(_: HttpRequest, body: Body<Post>, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let draft = input::creation(body.parse()?).map_err(Problem::invalid)?;
+    let id = clock::new_sensor_id();
+    let target = SensorRef::Id(id);
+    let decide = move |_: Option<&_>, moment| Ok(domain::create(id, draft.properties, draft.measured_at, moment));
+    let outcome = state.store.write(target.clone(), decide).await;
+    outcome.map(|outcome| written(outcome, &state)).map_err(|error| refused(error, &target, &state))
+}

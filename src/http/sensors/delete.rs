@@ -1,0 +1,38 @@
+//! `DELETE /sensors/{sensor}`
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{refused, written};
+use crate::domain::{self, Refusal, Sensor};
+use crate::http::extract::SensorPath;
+use crate::http::problem::{Problem, problem_responses};
+use crate::http::{HttpState, conditional};
+
+problem_responses!(DeleteProblems: MALFORMED_REQUEST, NOT_FOUND, PRECONDITION_FAILED, URI_TOO_LONG, EXPECTATION_FAILED,
+    PRECONDITION_REQUIRED, INTERNAL, OVERLOADED, STORAGE_FULL);
+
+/// Delete a sensor
+///
+/// Publishes a `deleted` event on the MQTT topic `sensors/{id}`. Its name can be used again.
+#[utoipa::path(
+    operation_id = "deleteSensor",
+    tag = "sensors",
+    params(
+        ("sensor" = String, Path, description = "The id or the name of the sensor", example = "boiler-temp"),
+        ("If-Match" = Option<String>, Header, description = "Tags of the state to delete, or `*` for any; 412 when it is another"),
+    ),
+    responses((status = 204, description = "It is gone"), DeleteProblems),
+)]
+#[actix_web::delete("/sensors/{sensor}")]
+pub async fn delete(path: SensorPath, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let SensorPath(target) = path;
+    let precondition = conditional::of_write(&request, &state);
+    let decide = move |current: Option<&Sensor>, _| {
+        let sensor = current.ok_or(Refusal::NotFound)?;
+        precondition.check(Some(sensor.revision))?;
+        domain::delete(current)
+    };
+    let outcome = state.store.write(target.clone(), decide).await;
+    outcome.map(|outcome| written(outcome, &state)).map_err(|error| refused(error, &target, &state))
+}

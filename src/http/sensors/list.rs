@@ -1,0 +1,116 @@
+//! `GET /sensors`
+
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, route};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::IntoParams;
+use validator::Validate;
+
+use crate::domain::{Precondition, SensorId};
+use crate::http::extract::Query;
+use crate::http::negotiation::require_acceptable;
+use crate::http::problem::{self, Problem, problem_responses};
+use crate::http::{HttpState, conditional};
+use crate::store::Page;
+use crate::wire::link::{Link, LinkBase};
+use crate::wire::page::SensorPageForm;
+
+const DEFAULT_LIMIT: u32 = 50;
+
+problem_responses!(ListProblems: MALFORMED_REQUEST, NOT_ACCEPTABLE, PRECONDITION_FAILED, URI_TOO_LONG, EXPECTATION_FAILED, INTERNAL);
+
+/// The parameters of the list.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// How many sensors a page has at most.
+    #[validate(range(min = 1, max = 500, message = "must be 1 to 500"))]
+    #[param(minimum = 1, maximum = 500, default = 50, nullable = false)]
+    limit: Option<u32>,
+    /// Where the page starts; from the `next` link of the page before.
+    #[param(nullable = false)]
+    cursor: Option<String>,
+}
+
+/// List the sensors
+///
+/// A page, in the order of the ids. Follow the `next` links for all of them. `revision` is that of the store when the page was
+/// read: with the events after the revision of the first page, a list that was read while sensors changed becomes exact.
+#[utoipa::path(
+    get,
+    operation_id = "listSensors",
+    tag = "sensors",
+    params(
+        ListQuery,
+        ("If-None-Match" = Option<String>, Header, description = "Tags that the client has; 304 when one is current"),
+    ),
+    responses(
+        (status = 200, description = "A page of sensors", body = SensorPageForm, headers(
+            ("ETag" = String, description = "The strong tag of the store, `\"{epoch}.{revision}\"`"),
+        )),
+        (status = 304, description = "Nothing has changed", headers(
+            ("ETag" = String, description = "The strong tag of the store"),
+        )),
+        ListProblems,
+    ),
+)]
+#[route("/sensors", method = "GET", method = "HEAD")]
+pub async fn list(query: Query<ListQuery>, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    require_acceptable(&request, &mime::APPLICATION_JSON)?;
+    let Query(ListQuery { limit, cursor }) = query;
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let after: Option<SensorId> = cursor.map(|cursor| cursor.parse()).transpose().map_err(|_| {
+        Problem::new(&problem::MALFORMED_REQUEST, "cursor: take it from the next link of a page")
+    })?;
+    // The head first: a page that is read later may be newer than its tag, never older.
+    let Precondition { if_match, if_none_match, .. } = conditional::of_read(&request, &state);
+    let known_head = *state.store.head().borrow();
+    if if_match.is_some_and(|tags| !tags.contain(known_head)) {
+        return Err(Problem::new(&problem::PRECONDITION_FAILED, "the list has changed"));
+    }
+    if if_none_match.is_some_and(|tags| tags.contain(known_head)) {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((header::ETAG, conditional::etag(state.store.epoch(), known_head)))
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .finish());
+    }
+    let page = state.store.page(after, limit + 1).await?;
+    let etag = conditional::etag(state.store.epoch(), page.head);
+    let body = render(&page, after, limit, &state).map_err(|error| {
+        tracing::error!(%error, "a page cannot be written");
+        Problem::of_kind(&problem::INTERNAL)
+    })?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .content_type("application/json")
+        .body(body))
+}
+
+/// `page` has one sensor more than `limit` when another page follows.
+fn render(page: &Page, after: Option<SensorId>, limit: u32, state: &HttpState) -> serde_json::Result<String> {
+    let shown = &page.records[..page.records.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
+    let next = shown.last().filter(|_| page.records.len() > shown.len()).map(|last| last.id);
+    let items = shown.iter().map(|record| serde_json::from_slice::<&RawValue>(&record.representation));
+    serde_json::to_string(&SensorPageForm {
+        items: items.collect::<serde_json::Result<_>>()?,
+        epoch: state.store.epoch().as_str(),
+        revision: page.head.get(),
+        links: links(state.links(), after, next, limit),
+    })
+}
+
+fn links(base: &LinkBase, after: Option<SensorId>, next: Option<SensorId>, limit: u32) -> Vec<Link> {
+    let url = |after: Option<SensorId>| match after {
+        Some(id) => base.url(&format!("/sensors?limit={limit}&cursor={id}")),
+        None => base.url(&format!("/sensors?limit={limit}")),
+    };
+    let mut links = vec![Link::new("self", url(after)), Link::new("first", url(None))];
+    links.extend(next.map(|next| Link::new("next", url(Some(next)))));
+    links.push(Link::action("create", base.url("/sensors"), "POST", "application/json"));
+    links.push(base.monitor("sensors/+"));
+    links
+}

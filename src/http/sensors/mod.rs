@@ -1,0 +1,121 @@
+//! The operations on sensors, one file each.
+
+pub mod create;
+pub mod delete;
+pub mod list;
+pub mod patch;
+pub mod read;
+pub mod replace;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+
+use super::problem::{self, Problem};
+use super::{HttpState, conditional};
+use crate::domain::{Precondition, Refusal, Revision, SensorId, SensorRef};
+use crate::store::{Outcome, Record, StoreError, WriteError};
+use crate::wire::link::Link;
+
+/// The answer to a write that is committed.
+fn written(outcome: Outcome, state: &HttpState) -> HttpResponse {
+    match outcome {
+        Outcome::Created(record) => {
+            let url = state.links().sensor_url(&SensorRef::Id(record.id));
+            let mut response = represent(StatusCode::CREATED, record, state);
+            if let Ok(url) = HeaderValue::from_str(&url) {
+                response.headers_mut().insert(header::LOCATION, url);
+            }
+            response
+        }
+        Outcome::Modified(record) | Outcome::Unchanged(record) => represent(StatusCode::OK, record, state),
+        Outcome::Deleted => HttpResponse::NoContent().finish(),
+    }
+}
+
+/// A sensor with its tag.
+fn represent(status: StatusCode, record: Record, state: &HttpState) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((header::ETAG, conditional::etag(state.store.epoch(), record.revision)))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .content_type("application/json")
+        .body(record.representation)
+}
+
+/// What a write that did not happen is to the client.
+fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem {
+    match error {
+        WriteError::Refused { refusal, current } => of_refusal(refusal, current.map(|record| (record.id, record.revision)), target, state),
+        WriteError::NameTaken { holder } => {
+            let holder = state.links().sensor_url(&SensorRef::Id(holder));
+            Problem::new(&problem::NAME_TAKEN, "another sensor has this name; see the related link")
+                .with_link(Link::new("related", holder))
+        }
+        WriteError::QueueFull => retry_later(Problem::of_kind(&problem::OVERLOADED)),
+        WriteError::OutcomeUnknown => retry_later(Problem::of_kind(&problem::OUTCOME_UNKNOWN)),
+        WriteError::Store(error) => error.into(),
+    }
+}
+
+/// What a refusal is to the client. A failed precondition comes with the tag of the present state and a link to it.
+fn of_refusal(refusal: Refusal, current: Option<(SensorId, Revision)>, target: &SensorRef, state: &HttpState) -> Problem {
+    let url = |id| state.links().sensor_url(&SensorRef::Id(id));
+    let present = |mut problem: Problem| {
+        if let Some((id, revision)) = current {
+            problem = problem
+                .with_header(header::ETAG, conditional::etag(state.store.epoch(), revision))
+                .with_link(Link::new("latest-version", url(id)));
+        }
+        problem
+    };
+    match refusal {
+        Refusal::NotFound => Problem::new(&problem::NOT_FOUND, format!("there is no sensor {target}")),
+        Refusal::PreconditionFailed if current.is_none() => {
+            Problem::new(&problem::PRECONDITION_FAILED, format!("the request demands a sensor {target}, and there is none"))
+        }
+        Refusal::PreconditionFailed => {
+            present(Problem::new(&problem::PRECONDITION_FAILED, "the sensor has another state: its tag is in the header ETag"))
+        }
+        Refusal::PreconditionRequired => present(Problem::of_kind(&problem::PRECONDITION_REQUIRED)),
+        Refusal::Inactive => {
+            let problem = Problem::of_kind(&problem::SENSOR_INACTIVE);
+            let activate = |(id, _)| Link::action("activate", url(id), "PATCH", "application/merge-patch+json");
+            current.map(activate).into_iter().fold(problem, Problem::with_link)
+        }
+        Refusal::Invalid(faults) => Problem::invalid(faults),
+    }
+}
+
+/// The problem of a request whose body cannot be used. What comes before the body in the order of the checks goes first:
+/// whether the sensor has to be there (`must_exist`), and the precondition.
+async fn bad_body(body: Problem, target: &SensorRef, precondition: &Precondition, must_exist: bool, state: &HttpState) -> Problem {
+    let current = match state.store.get(target).await {
+        Ok(current) => current.map(|record| (record.id, record.revision)),
+        Err(error) => return error.into(),
+    };
+    let refusal = match current {
+        None if must_exist => Err(Refusal::NotFound),
+        current => precondition.check(current.map(|(_, revision)| revision)),
+    };
+    match refusal {
+        Err(refusal) => of_refusal(refusal, current, target, state),
+        Ok(()) => body,
+    }
+}
+
+fn retry_later(problem: Problem) -> Problem {
+    problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::of_kind(&problem::STORAGE_FULL),
+            StoreError::Stopped => retry_later(Self::of_kind(&problem::UNAVAILABLE)),
+            StoreError::Database(cause) => {
+                tracing::error!(%cause, "the database failed");
+                Self::of_kind(&problem::INTERNAL)
+            }
+        }
+    }
+}

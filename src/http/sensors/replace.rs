@@ -1,0 +1,84 @@
+//! `PUT /sensors/{sensor}`
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, put};
+
+use super::{bad_body, refused, written};
+use crate::clock;
+use crate::domain::{self, Change, EventForm, Moment, Precondition, Refusal, Sensor, SensorRef};
+use crate::http::extract::{Body, Put, SensorPath};
+use crate::http::problem::{Problem, problem_responses};
+use crate::http::{HttpState, conditional};
+use crate::wire::input::{self, Replacement};
+use crate::wire::representation::{PropertiesForm, SensorForm};
+
+problem_responses!(ReplaceProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, REQUEST_TIMEOUT, NAME_TAKEN,
+    SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE, URI_TOO_LONG, UNSUPPORTED_MEDIA_TYPE, EXPECTATION_FAILED,
+    INVALID, PRECONDITION_REQUIRED, INTERNAL, OVERLOADED, STORAGE_FULL);
+
+/// Replace or create a sensor
+///
+/// Replaces all that clients decide; what the body leaves out is unset. Creates the sensor when there is none: at a UUID with
+/// that id, at a name with that name. The body of a GET can be sent back: what the server writes is ignored. Publishes a
+/// `modified` or `created` event with the state on the MQTT topic `sensors/{id}`, or none when nothing changes.
+#[utoipa::path(
+    operation_id = "replaceSensor",
+    tag = "sensors",
+    params(
+        ("sensor" = String, Path, description = "The id or the name of the sensor", example = "boiler-temp"),
+        ("If-Match" = Option<String>, Header, description = "Tags of the state to replace, or `*` for any; 412 when it is another"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only create"),
+    ),
+    request_body(content = PropertiesForm, description = "What the sensor is to be; by name, `name` can be left out",
+        example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})),
+    responses(
+        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
+            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
+        )),
+        (status = 201, description = "The new sensor", body = SensorForm, headers(
+            ("Location" = String, description = "Its URL, by its id"),
+            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
+        )),
+        ReplaceProblems,
+    ),
+)]
+#[put("/sensors/{sensor}")]
+pub async fn replace(
+    path: SensorPath,
+    request: HttpRequest,
+    body: Body<Put>,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
+    let SensorPath(target) = path;
+    let precondition = conditional::of_write(&request, &state);
+    let parsed = body.parse().and_then(|json| input::replacement(json, &target).map_err(Problem::invalid));
+    let replacement = match parsed {
+        Ok(replacement) => replacement,
+        Err(problem) => return Err(bad_body(problem, &target, &precondition, false, &state).await),
+    };
+    let decide = decide(target.clone(), precondition, replacement);
+    let outcome = state.store.write(target.clone(), decide).await;
+    outcome.map(|outcome| written(outcome, &state)).map_err(|error| refused(error, &target, &state))
+}
+
+fn decide(
+    target: SensorRef,
+    precondition: Precondition,
+    replacement: Replacement,
+) -> impl FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> {
+    move |current, moment| {
+        precondition.check(current.map(|sensor| sensor.revision))?;
+        let Replacement { draft, id } = replacement;
+        let invalid = |fault| Err(Refusal::Invalid(vec![fault]));
+        match (current, target) {
+            (Some(sensor), _) if id.is_some_and(|id| id != sensor.id) => invalid(input::not_own_id(sensor.id)),
+            (Some(sensor), _) => domain::revise(sensor, draft.properties, draft.measured_at, EventForm::State, moment),
+            (None, SensorRef::Id(id)) => Ok(domain::create(id, draft.properties, draft.measured_at, moment)),
+            (None, SensorRef::Name(name)) if draft.properties.name != name => invalid(input::not_own_name(&name)),
+            (None, SensorRef::Name(_)) if id.is_some() => invalid(input::no_id_yet()),
+            (None, SensorRef::Name(_)) => {
+                Ok(domain::create(clock::new_sensor_id(), draft.properties, draft.measured_at, moment))
+            }
+        }
+    }
+}
