@@ -29,6 +29,10 @@ pub struct Invocation {
 }
 
 /// What the process is to do.
+#[expect(
+    clippy::doc_markdown,
+    reason = "clap prints these comments as help, where backticks are noise"
+)]
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Run the service: REST, MQTT relay, and a broker of its own when MQTT_URL is unset (the default)

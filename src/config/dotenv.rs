@@ -9,10 +9,20 @@ use thiserror::Error;
 pub enum DotenvError {
     /// There is a file, and it cannot be read.
     #[error("{path} cannot be read: {reason}")]
-    Unreadable { path: String, reason: String },
+    Unreadable {
+        /// The file as it was named.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
     /// A line is not of the form `NAME=value`.
     #[error("{path}, {place} is malformed: NAME=value is allowed, with a value of several words in quotes")]
-    Malformed { path: String, place: String },
+    Malformed {
+        /// The file as it was named.
+        path: String,
+        /// The line's number, and the name before its `=`.
+        place: String,
+    },
 }
 
 /// Puts what `path` says into the environment of the process, except for variables that are set there already. A

@@ -11,6 +11,11 @@ use super::{Config, HttpConfig, LogConfig, LogFormat, MqttConfig, StoreConfig, v
 
 // The settings as clap reads them: a flag wins over the environment, and that over the default. `.env` counts as
 // environment, because `load_dotenv` fills in what is unset there. (Not a doc comment: clap would print it as help.)
+#[expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "clap prints these comments as help, where marks are noise"
+)]
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
     /// Where to listen for HTTP; port 0 lets the system choose
