@@ -1,1 +1,54 @@
-fn main() {}
+//! The binary: command line, settings, logs, then what was asked for. The rest is the library.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation, Stop};
+use sensorcast::{app, http, store, telemetry};
+
+fn main() -> ExitCode {
+    let outcome = match cli::parse() {
+        Ok(invocation) => run(invocation),
+        Err(Stop::Asked(text)) => cli::print(&text),
+        Err(Stop::Wrong(line)) => {
+            cli::complain(&line);
+            return ExitCode::from(EXIT_WRONG_SETTING);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // All causes on one line, outermost first.
+            cli::complain(&format!("{error:#}"));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => {
+            telemetry::start(&config.log)?;
+            block_on(app::run(config))
+        }
+        Command::Migrate => {
+            telemetry::start(&config.log)?;
+            let path = config.store.path;
+            block_on(async {
+                store::migrate(&path)
+                    .await
+                    .map(drop)
+                    .context("the database cannot be migrated")
+            })
+        }
+        Command::Openapi { json: true } => cli::print(&http::openapi_json()),
+        Command::Openapi { json: false } => cli::print(&http::openapi_yaml()),
+        Command::Health => cli::check_health(config.http.bind),
+    }
+}
+
+fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()
+        .context("the runtime cannot be started")?
+        .block_on(task)
+}

@@ -1,16 +1,33 @@
-//! The settings, each parsed once and valid from then on. One source of truth for flags, environment and `.env`.
+//! The settings, each parsed once and valid from then on. One source of truth for flags, environment and `.env`:
+//! the fields of `Settings`.
 
+mod dotenv;
+mod settings;
+mod urls;
+mod values;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
+
+pub use dotenv::{DotenvError, load_dotenv};
+pub(crate) use settings::Settings;
+pub(crate) use urls::mask_credentials;
+pub use urls::without_credentials;
 
 /// All settings of the service.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What the HTTP side needs.
     pub http: HttpConfig,
+    /// What the store needs.
     pub store: StoreConfig,
+    /// What the MQTT side needs.
     pub mqtt: MqttConfig,
+    /// How to log.
     pub log: LogConfig,
 }
 
@@ -19,40 +36,100 @@ pub struct Config {
 pub struct HttpConfig {
     /// Where it listens; port 0 lets the system choose.
     pub bind: SocketAddr,
-    /// The base of every link, without a trailing slash.
+    /// The base of every link: http or https, no user, query or fragment. A path has no trailing slash, but the empty
+    /// path of a [`Url`] reads `/`: build links from [`HttpConfig::public_base`].
     pub public_url: Url,
     /// Whether PUT on an existing sensor, PATCH and DELETE need `If-Match`.
     pub require_if_match: bool,
 }
 
+impl HttpConfig {
+    /// The base of every link as text, never with a trailing slash.
+    #[must_use]
+    pub fn public_base(&self) -> &str {
+        self.public_url.as_str().trim_end_matches('/')
+    }
+}
+
 /// What the store needs.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// The SQLite file.
+    /// The SQLite file; relative to the current folder unless absolute.
     pub path: PathBuf,
+    /// How many hours an event is kept at least, up to 100 years.
     pub event_retention_hours: u32,
+    /// How many events are kept at least, up to `i64::MAX`.
     pub event_retention_min: u64,
 }
 
 /// What the MQTT side needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MqttConfig {
-    /// The broker to publish to; the built-in one when unset.
+    /// The broker to publish to; the built-in one when unset. `mqtt` or `mqtts`, always with a host and an explicit
+    /// port. It holds the credentials: never print it, use [`without_credentials`].
     pub url: Option<Url>,
-    /// Where the built-in broker listens.
+    /// The broker as clients are told of it, without credentials: the base of the MQTT link in representations.
+    pub public_url: Url,
+    /// Where the built-in broker listens; port 0 lets the system choose.
     pub bind: SocketAddr,
-    /// Before every topic, e.g. `plant7/`.
+    /// Before every topic: empty, or whole topic levels with a trailing slash, e.g. `plant7/`.
     pub topic_prefix: String,
     /// Quality of service of the events: 0, 1 or 2.
     pub qos: u8,
+    /// Whether the current representation is kept retained on `sensors/{id}/state`.
     pub retain_state: bool,
+}
+
+impl MqttConfig {
+    /// The user name of `url`, percent-decoded; `None` when there is none.
+    #[must_use]
+    pub fn username(&self) -> Option<String> {
+        let encoded = self.url.as_ref()?.username();
+        (!encoded.is_empty()).then(|| decode(encoded))
+    }
+
+    /// The password of `url`, percent-decoded; `None` when there is none.
+    #[must_use]
+    pub fn password(&self) -> Option<String> {
+        self.url.as_ref()?.password().map(decode)
+    }
+
+    /// Puts the port that the system chose for the built-in broker where `public_url` still has the 0 of `bind`.
+    pub fn built_in_broker_listens_on(&mut self, bound: SocketAddr) {
+        if self.url.is_none() && self.public_url.port() == Some(0) {
+            // Only a URL without a host refuses a port, and this one was parsed with one.
+            let _ = self.public_url.set_port(Some(bound.port()));
+        }
+    }
+}
+
+/// Text that `urls::broker` has already found to be UTF-8.
+fn decode(encoded: &str) -> String {
+    percent_decode_str(encoded).decode_utf8_lossy().into_owned()
+}
+
+impl fmt::Debug for MqttConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MqttConfig")
+            .field(
+                "url",
+                &self.url.as_ref().map(|url| without_credentials(url).to_string()),
+            )
+            .field("public_url", &self.public_url.as_str())
+            .field("bind", &self.bind)
+            .field("topic_prefix", &self.topic_prefix)
+            .field("qos", &self.qos)
+            .field("retain_state", &self.retain_state)
+            .finish()
+    }
 }
 
 /// How to log.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
+    /// The form of the lines.
     pub format: LogFormat,
-    /// Directives as `RUST_LOG` takes them.
+    /// Directives as `RUST_LOG` takes them, already found to be valid.
     pub filter: String,
 }
 

@@ -1,0 +1,80 @@
+# `make run` and `make test` are all that a fresh Debian machine with Rust, make and a C compiler needs.
+
+# Cargo's own folder for a shell that has not read its profile yet; sbin because Debian keeps mosquitto there.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin
+# What apt says stays the same whatever the machine speaks.
+export LC_ALL := C.UTF-8
+
+CARGO_DENY_VERSION := 0.20.2
+TOOLS := target/tools
+PREPARE := target/prepare
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi need-build need-test
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Install what the build lacks, build, and run the service with its defaults
+	@echo "Starting the service (Ctrl-C stops it) ..."
+	@exec cargo run --release --locked --quiet -- serve
+
+build: need-build ## Install what the build lacks, and build the release binary
+	@echo "Building (the first time takes some minutes) ..."
+	cargo build --release --locked
+
+test: need-test deny sqlx-check fmt-check clippy ## Install what the tests need, then run every check and every test
+	@echo "Running the tests ..."
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -ex; cargo nextest run --locked; cargo test --doc --locked; \
+	else \
+		set -ex; cargo test --locked --no-fail-fast; \
+	fi
+
+check: need-build fmt-check clippy ## Check the format and the lints
+
+fmt-check:
+	cargo fmt --check
+
+clippy:
+	cargo clippy --all-targets --all-features --locked -- -D warnings
+
+deny: $(TOOLS)/bin/cargo-deny ## Check licences, bans and sources of the dependencies
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny --all-features check bans licenses sources
+
+# Unoptimised, because building it takes longer than all its runs: 44 s on 2 cores.
+$(TOOLS)/bin/cargo-deny:
+	@echo "Installing cargo-deny $(CARGO_DENY_VERSION) into $(TOOLS) ..."
+	CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$(TOOLS)/build cargo install cargo-deny --quiet --version $(CARGO_DENY_VERSION) \
+		--locked --debug --no-default-features --root $(TOOLS)
+	@rm -rf $(TOOLS)/build
+
+prepare: ## Write .sqlx, the checked form of every SQL query, from the migrations and the code
+	$(MAKE) --no-print-directory $(PREPARE)/.sqlx
+	rm -rf .sqlx
+	cp -r $(PREPARE)/.sqlx .sqlx
+
+sqlx-check: need-test
+	@$(MAKE) --no-print-directory $(PREPARE)/.sqlx
+	@diff -r .sqlx $(PREPARE)/.sqlx || { echo "error: .sqlx is stale; run make prepare and commit it" >&2; exit 1; }
+
+# Made anew every time: touching the crate root makes the macros run, and they write what they checked.
+.PHONY: $(PREPARE)/.sqlx
+$(PREPARE)/.sqlx: need-build
+	@scripts/need sqlite3
+	@rm -rf $(PREPARE) && mkdir -p $@
+	@cat migrations/*.sql | sqlite3 -bail $(PREPARE)/schema.db >/dev/null
+	@touch src/lib.rs
+	SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$(CURDIR)/$@ DATABASE_URL=sqlite://$(CURDIR)/$(PREPARE)/schema.db cargo check --locked
+
+openapi: need-build ## Write openapi/openapi.yaml as the binary prints it
+	@mkdir -p target openapi
+	cargo run --quiet --locked -- openapi > target/openapi.yaml
+	mv target/openapi.yaml openapi/openapi.yaml
+
+need-build:
+	@scripts/need cargo compiler cmake pkg-config openssl
+
+need-test: need-build
+	@scripts/need mosquitto mosquitto-clients sqlite3

@@ -1,0 +1,112 @@
+//! The command line: subcommands, settings, and the one line that a wrong setting gets.
+
+mod health;
+mod message;
+mod output;
+
+use std::path::Path;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{Config, Settings, load_dotenv};
+
+pub use health::check as check_health;
+pub use output::{complain, print};
+
+/// What a process exits with when a setting is wrong.
+pub const EXIT_WRONG_SETTING: u8 = 2;
+
+/// What a process exits with when it cannot start, or fails later.
+pub const EXIT_FAILED: u8 = 1;
+
+/// What to do, with valid settings.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// What was asked for; `serve` when nothing was.
+    pub command: Command,
+    /// The settings, from flags, environment, `.env` and defaults.
+    pub config: Config,
+}
+
+/// What the process is to do.
+#[expect(
+    clippy::doc_markdown,
+    reason = "clap prints these comments as help, where backticks are noise"
+)]
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Run the service: REST, MQTT relay, and a broker of its own when MQTT_URL is unset (the default)
+    Serve,
+    /// Create the database or bring it up to date, then exit
+    Migrate,
+    /// Print the OpenAPI document as YAML
+    Openapi {
+        /// Print JSON instead
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a running service at HTTP_BIND whether it is ready: exit code 0 when it is, 1 when not
+    Health,
+}
+
+/// What ends the process before it has begun.
+#[derive(Debug)]
+pub enum Stop {
+    /// `--help` and `--version`: the text that was asked for.
+    Asked(String),
+    /// A wrong setting or argument: one line, without a line feed, that holds no password.
+    Wrong(String),
+}
+
+#[derive(Parser)]
+#[command(name = "sensorcast", version, about, long_about = None)]
+#[command(
+    after_help = "Every setting is a flag, an environment variable and a line of the file .env; the first one found wins."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Reads `.env` of the current folder, the environment and the arguments. Call it before the process has a second
+/// thread, because `.env` goes into the environment.
+///
+/// # Errors
+///
+/// [`Stop`], when the process is to end at once.
+pub fn parse() -> Result<Invocation, Stop> {
+    load_dotenv(Path::new(".env")).map_err(|error| Stop::Wrong(error.to_string()))?;
+    match Cli::try_parse() {
+        Ok(cli) => Ok(Invocation {
+            command: cli.command.unwrap_or(Command::Serve),
+            config: cli.settings.into_config(),
+        }),
+        Err(error) if error.use_stderr() => Err(Stop::Wrong(message::one_line(&error, &Cli::command()))),
+        Err(error) => Err(Stop::Asked(error.render().to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_and_a_variable_of_one_name() {
+        for argument in Cli::command()
+            .get_arguments()
+            .filter(|argument| argument.get_env().is_some())
+        {
+            let variable = argument.get_env().unwrap().to_str().unwrap();
+            assert_eq!(argument.get_long().unwrap().replace('-', "_").to_uppercase(), variable);
+            assert_eq!(argument.get_value_names().unwrap()[0].as_str(), variable);
+            assert!(argument.get_help().is_some(), "{variable} has no help");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Turns what clap says in a paragraph into one line that names the variable, the value and what is allowed.
+
+use std::error::Error as _;
+use std::ffi::OsStr;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::config::mask_credentials;
+
+/// Longer values are cut, so that the line stays one that can be read.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// One line for a wrong setting or argument.
+pub(super) fn one_line(error: &clap::Error, command: &clap::Command) -> String {
+    let argument = context(error, ContextKind::InvalidArg);
+    let variable = argument.as_deref().and_then(variable_of);
+    match (error.kind(), variable) {
+        (ErrorKind::ValueValidation, Some(variable)) => {
+            let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
+            let allowed = error.source().map(ToString::to_string).unwrap_or_default();
+            format!("{variable}: {} is wrong: {allowed}", shown(&value))
+        }
+        (ErrorKind::InvalidUtf8, _) => not_text(command),
+        _ => format!("{} (see sensorcast --help)", first_line(error)),
+    }
+}
+
+fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => texts.first().cloned(),
+        _ => None,
+    }
+}
+
+/// `HTTP_BIND` of `--http-bind <HTTP_BIND>`.
+fn variable_of(argument: &str) -> Option<&str> {
+    argument.split_once('<')?.1.split_once('>').map(|(name, _)| name)
+}
+
+/// clap does not say where it met bytes that are not UTF-8.
+fn not_text(command: &clap::Command) -> String {
+    let is_not_text = |variable: &&OsStr| std::env::var_os(variable).is_some_and(|value| value.to_str().is_none());
+    match command.get_arguments().filter_map(clap::Arg::get_env).find(is_not_text) {
+        Some(variable) => {
+            let value = std::env::var_os(variable).unwrap_or_default();
+            format!(
+                "{}: {} is wrong: UTF-8 text is allowed",
+                variable.display(),
+                shown(&value.to_string_lossy())
+            )
+        }
+        None => "an argument is not UTF-8 text".to_owned(),
+    }
+}
+
+fn shown(value: &str) -> String {
+    let masked = mask_credentials(value);
+    let cut: String = masked.chars().take(MAX_SHOWN_CHARS).collect();
+    let ellipsis = if cut.len() < masked.len() { "…" } else { "" };
+    format!("{cut:?}{ellipsis}")
+}
+
+/// What clap says first, without its prefix `error: `.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    mask_credentials(line.strip_prefix("error: ").unwrap_or(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_is_read_from_the_argument() {
+        assert_eq!(variable_of("--http-bind <HTTP_BIND>"), Some("HTTP_BIND"));
+        assert_eq!(
+            variable_of("--require-if-match[=<REQUIRE_IF_MATCH>]"),
+            Some("REQUIRE_IF_MATCH")
+        );
+        assert_eq!(variable_of("--json"), None);
+    }
+
+    #[test]
+    fn a_value_is_shown_on_one_line_cut_and_without_its_password() {
+        assert_eq!(shown("a\nb"), r#""a\nb""#);
+        assert_eq!(shown("mqtt://u:p@h"), r#""mqtt://***@h""#);
+        assert!(shown(&"x".repeat(1000)).len() < 210);
+    }
+}

@@ -1,0 +1,134 @@
+//! Every setting once: its flag, its variable, its default and its line of help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use url::Url;
+
+use super::urls::{self, OptionalUrl, without_credentials};
+use super::{Config, HttpConfig, LogConfig, LogFormat, MqttConfig, StoreConfig, values};
+
+// The settings as clap reads them: a flag wins over the environment, and that over the default. `.env` counts as
+// environment, because `load_dotenv` fills in what is unset there. (Not a doc comment: clap would print it as help.)
+#[expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "clap prints these comments as help, where marks are noise"
+)]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// Where to listen for HTTP; port 0 lets the system choose
+    #[arg(long, env, global = true, default_value = "127.0.0.1:8000", value_parser = values::bind_address)]
+    #[arg(help_heading = "HTTP")]
+    http_bind: SocketAddr,
+
+    /// Base of every link
+    #[arg(long, env, global = true, default_value = "http://localhost:8000", value_parser = urls::public)]
+    #[arg(help_heading = "HTTP")]
+    public_url: Url,
+
+    /// Refuse to change an existing sensor without If-Match (428)
+    #[arg(long, env, global = true, default_value = "false", value_parser = values::boolean)]
+    #[arg(help_heading = "HTTP", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_if_match: bool,
+
+    /// The SQLite file, sqlite://relative/path or sqlite:///absolute/path; created when missing
+    #[arg(long, env, global = true, default_value = "sqlite://data/sensorcast.db", value_parser = urls::database)]
+    #[arg(help_heading = "Store")]
+    database_url: PathBuf,
+
+    /// Keep every event for at least this many hours
+    #[arg(long, env, global = true, default_value = "24", value_parser = values::retention_hours)]
+    #[arg(help_heading = "Store", allow_negative_numbers = true)]
+    event_retention_hours: u32,
+
+    /// Keep at least this many events
+    #[arg(long, env, global = true, default_value = "1000000", value_parser = values::retention_min)]
+    #[arg(help_heading = "Store", allow_negative_numbers = true)]
+    event_retention_min: u64,
+
+    /// Publish to this broker, mqtt://user:password@host:1883 or mqtts://; unset by default: a built-in broker runs
+    #[arg(long, env, global = true, default_value = "", value_parser = urls::broker)]
+    #[arg(help_heading = "MQTT", hide_env_values = true, hide_default_value = true)]
+    mqtt_url: OptionalUrl,
+
+    /// The broker as links name it; by default MQTT_URL without its password, or the built-in broker at PUBLIC_URL's host
+    #[arg(long, env, global = true, default_value = "", value_parser = urls::public_broker)]
+    #[arg(help_heading = "MQTT", hide_default_value = true)]
+    mqtt_public_url: OptionalUrl,
+
+    /// Where the built-in broker listens; port 0 lets the system choose
+    #[arg(long, env, global = true, default_value = "127.0.0.1:1883", value_parser = values::bind_address)]
+    #[arg(help_heading = "MQTT")]
+    mqtt_bind: SocketAddr,
+
+    /// Put before every topic, e.g. plant7/; empty by default
+    #[arg(long, env, global = true, default_value = "", value_parser = values::topic_prefix)]
+    #[arg(help_heading = "MQTT", hide_default_value = true)]
+    mqtt_topic_prefix: String,
+
+    /// Quality of service of the events: 0, 1 or 2
+    #[arg(long, env, global = true, default_value = "1", value_parser = values::quality_of_service)]
+    #[arg(help_heading = "MQTT", allow_negative_numbers = true)]
+    mqtt_qos: u8,
+
+    /// Keep the current representation retained on sensors/{id}/state
+    #[arg(long, env, global = true, default_value = "false", value_parser = values::boolean)]
+    #[arg(help_heading = "MQTT", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    mqtt_retain_state: bool,
+
+    /// text for people, json for machines
+    #[arg(long, env, global = true, default_value = "text", value_parser = values::log_format)]
+    #[arg(help_heading = "Logs")]
+    log_format: LogFormat,
+
+    /// A level (off, error, warn, info, debug, trace) or directives such as info,sensorcast::events=debug
+    #[arg(long, env, global = true, default_value = "info", value_parser = values::log_filter)]
+    #[arg(help_heading = "Logs")]
+    rust_log: String,
+}
+
+impl Settings {
+    /// The settings by the part that needs them. Cannot fail: each was parsed on its own, and none contradicts another.
+    pub(crate) fn into_config(self) -> Config {
+        let mqtt = MqttConfig {
+            public_url: self.resolved_mqtt_public_url(),
+            url: self.mqtt_url.0,
+            bind: self.mqtt_bind,
+            topic_prefix: self.mqtt_topic_prefix,
+            qos: self.mqtt_qos,
+            retain_state: self.mqtt_retain_state,
+        };
+        Config {
+            http: HttpConfig {
+                bind: self.http_bind,
+                public_url: self.public_url,
+                require_if_match: self.require_if_match,
+            },
+            store: StoreConfig {
+                path: self.database_url,
+                event_retention_hours: self.event_retention_hours,
+                event_retention_min: self.event_retention_min,
+            },
+            mqtt,
+            log: LogConfig {
+                format: self.log_format,
+                filter: self.rust_log,
+            },
+        }
+    }
+
+    fn resolved_mqtt_public_url(&self) -> Url {
+        if let Some(url) = &self.mqtt_public_url.0 {
+            return url.clone();
+        }
+        if let Some(url) = &self.mqtt_url.0 {
+            return without_credentials(url);
+        }
+        let host = self.public_url.host_str().unwrap_or("localhost");
+        Url::parse(&format!("mqtt://{host}:{}", self.mqtt_bind.port()))
+            // The host of a valid http URL is valid under any scheme, so that this is never seen.
+            .unwrap_or_else(|_| self.public_url.clone())
+    }
+}
