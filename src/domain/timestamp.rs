@@ -10,6 +10,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Self = Self(DateTime::UNIX_EPOCH);
+
     /// An instant from milliseconds since 1970-01-01T00:00:00Z; `None` outside the years that RFC 3339 can write.
     #[must_use]
     pub fn from_unix_ms(unix_ms: i64) -> Option<Self> {
