@@ -2,13 +2,35 @@
 //!
 //! The modules in the order in which to read them:
 
-/// Time and ids.
-pub mod clock;
-/// The settings.
-pub mod config;
 /// What is true without any technology: sensors and the rules by which they change.
 pub mod domain;
-/// Everything that knows SQL: the writer, the reads, the event log.
-pub mod store;
+
 /// Every public JSON form.
 pub mod wire;
+
+/// Everything that knows SQL: the writer, the reads, the event log.
+pub mod store;
+
+/// From the stored fact to the delivered message.
+pub mod events;
+
+/// Paho behind our own types, and the built-in broker.
+pub mod mqtt;
+
+/// The REST side.
+pub mod http;
+
+/// The settings.
+pub mod config;
+
+/// Time and ids.
+pub mod clock;
+
+/// The command line.
+pub mod cli;
+
+/// Logs.
+pub mod telemetry;
+
+/// The composition root: builds the parts, joins them, and stops them.
+pub mod app;

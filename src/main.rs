@@ -41,8 +41,8 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
                     .context("the database cannot be migrated")
             })
         }
-        Command::Openapi { json: true } => cli::print(&http::openapi_json()),
-        Command::Openapi { json: false } => cli::print(&http::openapi_yaml()),
+        Command::Openapi { json: true } => cli::print(&http::openapi_json(config.http.public_base())?),
+        Command::Openapi { json: false } => cli::print(&http::openapi_yaml(config.http.public_base())?),
         Command::Health => cli::check_health(config.http.bind),
     }
 }

@@ -95,8 +95,7 @@ pub fn revise(
     at: Moment,
 ) -> Result<Change, Refusal> {
     let value_changes = properties.value != current.properties.value;
-    let stays_inactive =
-        current.properties.status == Status::Inactive && properties.status == Status::Inactive;
+    let stays_inactive = current.properties.status == Status::Inactive && properties.status == Status::Inactive;
     if value_changes && stays_inactive {
         return Err(Refusal::Inactive);
     }

@@ -58,19 +58,12 @@ impl FromStr for SensorName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        let starts_well = text
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_alphanumeric());
+        let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
         if !starts_well || text.len() > Self::MAX_LENGTH || !text.bytes().all(allowed) {
-            return Err(
-                "a name is 1 to 64 characters of A-Z a-z 0-9 . _ - and starts with a letter or digit",
-            );
+            return Err("a name is 1 to 64 characters of A-Z a-z 0-9 . _ - and starts with a letter or digit");
         }
         if SensorId::from_str(text).is_ok() {
-            return Err(
-                "a name must not look like a UUID: /sensors/{name} and /sensors/{id} share their place",
-            );
+            return Err("a name must not look like a UUID: /sensors/{name} and /sensors/{id} share their place");
         }
         Ok(Self(text.to_owned()))
     }

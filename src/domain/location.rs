@@ -41,12 +41,8 @@ impl Location {
 
     /// Longitude, latitude and, where known, altitude: the order of GeoJSON.
     pub fn coordinates(&self) -> impl Iterator<Item = f64> {
-        [
-            Some(self.longitude_deg),
-            Some(self.latitude_deg),
-            self.altitude_m,
-        ]
-        .into_iter()
-        .flatten()
+        [Some(self.longitude_deg), Some(self.latitude_deg), self.altitude_m]
+            .into_iter()
+            .flatten()
     }
 }

@@ -25,10 +25,7 @@ impl Metadata {
         let mut object = Json::Object(object);
         canonicalize(&mut object, "", 1, &mut faults);
         if object.to_string().len() > Self::MAX_BYTES {
-            faults.push(Fault::new(
-                "",
-                "metadata must be at most 16 KiB of compact JSON",
-            ));
+            faults.push(Fault::new("", "metadata must be at most 16 KiB of compact JSON"));
         }
         match object {
             Json::Object(members) if faults.is_empty() => Ok(Self(members)),
@@ -47,10 +44,7 @@ fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<F
     const TEXT_RULE: &str = "text must not contain control characters or noncharacters";
     let is_container = json.is_object() || json.is_array();
     if is_container && depth > Metadata::MAX_DEPTH {
-        faults.push(Fault::new(
-            pointer,
-            "metadata must be at most 8 levels deep",
-        ));
+        faults.push(Fault::new(pointer, "metadata must be at most 8 levels deep"));
         return;
     }
     match json {
@@ -105,8 +99,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_found_and_pointed_at() {
-        let faults =
-            metadata(json!({"a/b": "\u{7}", "n": [9_007_199_254_740_993_u64]})).unwrap_err();
+        let faults = metadata(json!({"a/b": "\u{7}", "n": [9_007_199_254_740_993_u64]})).unwrap_err();
         let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(pointers, ["/a~1b", "/n/0"]);
     }

@@ -33,7 +33,11 @@ impl Precondition {
         let matches = |tags: &Tags| present.is_some_and(|revision| tags.contain(revision));
         let stale = self.if_match.as_ref().is_some_and(|tags| !matches(tags));
         let unwanted = self.if_none_match.as_ref().is_some_and(matches);
-        if stale || unwanted { Err(Refusal::PreconditionFailed) } else { Ok(()) }
+        if stale || unwanted {
+            Err(Refusal::PreconditionFailed)
+        } else {
+            Ok(())
+        }
     }
 }
 

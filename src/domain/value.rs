@@ -47,13 +47,9 @@ impl Value {
 /// For an integer beyond ±2^53, which other JSON implementations would round in silence.
 pub fn canonical_number(number: &Number) -> Result<Number, &'static str> {
     const MAX: f64 = 9_007_199_254_740_992.0;
-    let integer = number
-        .as_u64()
-        .or_else(|| number.as_i64().map(i64::unsigned_abs));
+    let integer = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
     match (integer, number.as_f64()) {
-        (Some(magnitude), _) if magnitude > Value::MAX_INTEGER => {
-            Err("an integer must be within ±2^53")
-        }
+        (Some(magnitude), _) if magnitude > Value::MAX_INTEGER => Err("an integer must be within ±2^53"),
         (None, Some(float)) if float.fract() == 0.0 && float.abs() <= MAX => {
             #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53")]
             let integer = float as i64;

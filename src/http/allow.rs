@@ -4,9 +4,9 @@ use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
+use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::RefOr;
 use utoipa_actix_web::OpenApiFactory;
 
 use super::problem::{self, Problem};
@@ -20,7 +20,9 @@ pub fn allow(path: &'static str, methods: &'static str) -> Allow {
     let answer = move |request: HttpRequest| async move {
         let methods = HeaderValue::from_static(methods);
         if *request.method() == Method::OPTIONS {
-            return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, methods)).finish());
+            return Ok(HttpResponse::NoContent()
+                .insert_header((header::ALLOW, methods))
+                .finish());
         }
         let detail = format!("{} is not among the methods of this resource", request.method());
         Err(Problem::new(&problem::METHOD_NOT_ALLOWED, detail).with_header(header::ALLOW, methods))

@@ -16,7 +16,10 @@ pub fn etag(epoch: &Epoch, revision: Revision) -> HeaderValue {
 /// The precondition of a request that writes.
 #[must_use]
 pub fn of_write(request: &HttpRequest, state: &HttpState) -> Precondition {
-    Precondition { if_match_required: state.require_if_match, ..of_read(request, state) }
+    Precondition {
+        if_match_required: state.require_if_match,
+        ..of_read(request, state)
+    }
 }
 
 /// The precondition of a request that reads.
@@ -38,7 +41,11 @@ fn tags(request: &HttpRequest, name: &HeaderName, epoch: &Epoch, comparable: fn(
     let fields: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
     if fields.iter().any(|field| field.trim() == "*") {
         // Together with other tags it is malformed (RFC 9110 §13.1.1).
-        return Some(if fields.len() == 1 { Tags::Any } else { Tags::Revisions(Vec::new()) });
+        return Some(if fields.len() == 1 {
+            Tags::Any
+        } else {
+            Tags::Revisions(Vec::new())
+        });
     }
     let revision = |item: &str| {
         let tag: EntityTag = item.trim().parse().ok()?;

@@ -1,6 +1,5 @@
 //! `GET /openapi.json`, `GET /openapi.yaml`, `/docs`: the contract as a document and as a page.
 
-use actix_web::http::header;
 use actix_web::web::{self, Data, Redirect};
 use actix_web::{App, HttpResponse, route};
 use url::Url;
@@ -32,8 +31,11 @@ struct Frame;
 /// The OpenAPI document of a service whose base is `server`.
 #[must_use]
 pub fn openapi(server: &str) -> OpenApi {
-    let (_, mut document) =
-        App::new().into_utoipa_app().openapi(Frame::openapi()).configure(routes::configure).split_for_parts();
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .openapi(Frame::openapi())
+        .configure(routes::configure)
+        .split_for_parts();
     document.servers = Some(vec![ServerBuilder::new().url(server).build()]);
     document
 }
@@ -84,9 +86,15 @@ pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 pub fn pages(public_url: &Url) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let document = openapi(public_url.path().trim_end_matches('/'));
     move |config| {
-        let settings = Config::default().try_it_out_enabled(true).display_request_duration(true);
+        let settings = Config::default()
+            .try_it_out_enabled(true)
+            .display_request_duration(true);
         config.service(Redirect::new("/docs", "docs/"));
-        config.service(SwaggerUi::new("/docs/{file:.*}").config(settings).url("/docs/openapi.json", document));
+        config.service(
+            SwaggerUi::new("/docs/{file:.*}")
+                .config(settings)
+                .url("/docs/openapi.json", document),
+        );
     }
 }
 

@@ -48,7 +48,11 @@ impl<T: DeserializeOwned + Validate> FromRequest for Query<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parse_query(request.query_string()).map(Self).map_err(|detail| Problem::new(&problem::MALFORMED_REQUEST, detail)))
+        ready(
+            parse_query(request.query_string())
+                .map(Self)
+                .map_err(|detail| Problem::new(&problem::MALFORMED_REQUEST, detail)),
+        )
     }
 }
 
@@ -57,7 +61,11 @@ fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String>
     let parameters: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
         let name = error.path().to_string();
         // Unknown and repeated parameters have no path; their message names them.
-        if name == "." { error.into_inner().to_string() } else { format!("{name}: {}", error.into_inner()) }
+        if name == "." {
+            error.into_inner().to_string()
+        } else {
+            format!("{name}: {}", error.into_inner())
+        }
     })?;
     parameters.validate().map_err(|errors| errors.to_string())?;
     Ok(parameters)
@@ -128,20 +136,36 @@ impl<T: BodyType> FromRequest for Body<T> {
             let bytes = read.map_err(|_| Problem::of_status(problem::REQUEST_TIMEOUT.status))??;
             require_media_type(&request, T::MEDIA_TYPES, T::ADVERTISE)?;
             require_acceptable(&request, &mime::APPLICATION_JSON)?;
-            Ok(Self { bytes, body_type: PhantomData })
+            Ok(Self {
+                bytes,
+                body_type: PhantomData,
+            })
         })
     }
 }
 
 async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(&problem::BODY_TOO_LARGE, format!("a body has at most {MAX_BODY_BYTES} bytes"));
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let too_large = || {
+        Problem::new(
+            &problem::BODY_TOO_LARGE,
+            format!("a body has at most {MAX_BODY_BYTES} bytes"),
+        )
+    };
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
         return Err(too_large());
     }
     let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Problem::new(&problem::MALFORMED_REQUEST, format!("the body ends early or is malformed: {error}")))?;
+        let chunk = chunk.map_err(|error| {
+            Problem::new(
+                &problem::MALFORMED_REQUEST,
+                format!("the body ends early or is malformed: {error}"),
+            )
+        })?;
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(too_large());
         }

@@ -2,8 +2,8 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::Version;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage};
@@ -59,11 +59,17 @@ impl RootSpanBuilder for RequestSpan {
 fn check(request: &ServiceRequest) -> Result<(), Problem> {
     let headers = request.headers();
     if request.uri().to_string().len() > MAX_URI_BYTES {
-        return Err(Problem::new(&problem::URI_TOO_LONG, format!("a URL has at most {MAX_URI_BYTES} bytes")));
+        return Err(Problem::new(
+            &problem::URI_TOO_LONG,
+            format!("a URL has at most {MAX_URI_BYTES} bytes"),
+        ));
     }
     // RFC 9112 §3.2.
     if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).count() != 1 {
-        return Err(Problem::new(&problem::MALFORMED_REQUEST, "a request has exactly one Host header"));
+        return Err(Problem::new(
+            &problem::MALFORMED_REQUEST,
+            "a request has exactly one Host header",
+        ));
     }
     let expectation = headers.get(header::EXPECT).map(HeaderValue::as_bytes);
     if expectation.is_some_and(|expectation| !expectation.eq_ignore_ascii_case(b"100-continue")) {
@@ -78,7 +84,11 @@ fn finish(response: ServiceResponse<BoxBody>, started: Instant) -> ServiceRespon
     } else {
         response
     };
-    let request_id = response.request().extensions().get::<RequestId>().map(ToString::to_string);
+    let request_id = response
+        .request()
+        .extensions()
+        .get::<RequestId>()
+        .map(ToString::to_string);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     if is_page(headers) {
@@ -90,7 +100,12 @@ fn finish(response: ServiceResponse<BoxBody>, started: Instant) -> ServiceRespon
     let (request, status) = (response.request(), response.status());
     if let Some(state) = request.app_data::<Data<HttpState>>() {
         let route = request.match_pattern();
-        state.metrics.observe(request.method().as_str(), route.as_deref(), status.as_u16(), started.elapsed());
+        state.metrics.observe(
+            request.method().as_str(),
+            route.as_deref(),
+            status.as_u16(),
+            started.elapsed(),
+        );
     }
     if status.is_server_error() {
         tracing::error!(status = status.as_u16(), "request failed");
@@ -102,7 +117,9 @@ fn finish(response: ServiceResponse<BoxBody>, started: Instant) -> ServiceRespon
 
 /// Writes the problem document of an error, also of one that the framework made.
 fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let Some(state) = response.request().app_data::<Data<HttpState>>().cloned() else { return response };
+    let Some(state) = response.request().app_data::<Data<HttpState>>().cloned() else {
+        return response;
+    };
     if is_own_body(response.headers()) {
         return response;
     }
@@ -117,9 +134,13 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
 
 /// `/health/ready` answers 503 with a document of its own.
 fn is_own_body(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|media_type| media_type == "application/json")
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media_type| media_type == "application/json")
 }
 
 fn is_page(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"))
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"))
 }

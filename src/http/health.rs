@@ -60,7 +60,10 @@ struct BrokerForm {
 )]
 #[route("/health/live", method = "GET", method = "HEAD")]
 pub async fn live() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").insert_header((header::CACHE_CONTROL, "no-store")).body("live\n")
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body("live\n")
 }
 
 /// Can it read and write the store?
@@ -86,17 +89,19 @@ pub async fn ready(state: Data<HttpState>) -> HttpResponse {
         Ok(()) => (StatusCode::OK, "ready"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    HttpResponse::build(code).insert_header((header::CACHE_CONTROL, "no-store")).json(ReadinessForm {
-        status,
-        store: store.err().map(|error| error.to_string()),
-        revision: state.store.head().borrow().get(),
-        mqtt: BrokerForm {
-            connected: relay.connected,
-            since: relay.since.to_string(),
-            lag_events: lag.events,
-            lag_seconds: lag.age.as_secs_f64(),
-            set_aside_events: relay.set_aside,
-            last_error: relay.last_error,
-        },
-    })
+    HttpResponse::build(code)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(ReadinessForm {
+            status,
+            store: store.err().map(|error| error.to_string()),
+            revision: state.store.head().borrow().get(),
+            mqtt: BrokerForm {
+                connected: relay.connected,
+                since: relay.since.to_string(),
+                lag_events: lag.events,
+                lag_seconds: lag.age.as_secs_f64(),
+                set_aside_events: relay.set_aside,
+                last_error: relay.last_error,
+            },
+        })
 }

@@ -31,7 +31,10 @@ struct RequestLabels {
 
 impl Default for HttpMetrics {
     fn default() -> Self {
-        Self { duration: Family::new_with_constructor(buckets), open_streams: Gauge::default() }
+        Self {
+            duration: Family::new_with_constructor(buckets),
+            open_streams: Gauge::default(),
+        }
     }
 }
 
@@ -53,7 +56,11 @@ impl HttpMetrics {
 
     /// Counts an answer. `route` is the pattern, not the path: the number of series has a bound.
     pub(super) fn observe(&self, method: &str, route: Option<&str>, status: u16, elapsed: Duration) {
-        let labels = RequestLabels { method: known(method), route: route.unwrap_or("other").to_owned(), status };
+        let labels = RequestLabels {
+            method: known(method),
+            route: route.unwrap_or("other").to_owned(),
+            status,
+        };
         self.duration.get_or_create(&labels).observe(elapsed.as_secs_f64());
     }
 }
@@ -61,7 +68,11 @@ impl HttpMetrics {
 /// A method as a label; what clients make up is one.
 fn known(method: &str) -> String {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    METHODS.iter().find(|known| **known == method).map_or("other", |known| *known).to_owned()
+    METHODS
+        .iter()
+        .find(|known| **known == method)
+        .map_or("other", |known| *known)
+        .to_owned()
 }
 
 /// The numbers of the process
@@ -81,5 +92,7 @@ pub async fn metrics(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
         tracing::error!(%error, "the metrics cannot be written");
         Problem::of_kind(&problem::INTERNAL)
     })?;
-    Ok(HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text))
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(text))
 }

@@ -65,7 +65,6 @@ impl HttpState {
 }
 
 /// A server that listens.
-#[derive(Debug)]
 pub struct Listening {
     /// Where.
     pub address: SocketAddr,
@@ -100,5 +99,9 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
     .bind(config.bind)?;
     let address = server.addrs().first().copied().unwrap_or(config.bind);
     let server = server.run();
-    Ok(Listening { address, handle: server.handle(), server })
+    Ok(Listening {
+        address,
+        handle: server.handle(),
+        server,
+    })
 }

@@ -19,7 +19,9 @@ pub fn require_acceptable(request: &HttpRequest, offered: &Mime) -> Result<(), P
         return refused("the Accept header cannot be read".to_owned());
     };
     // RFC 9110 §12.5.1: of the ranges that fit, the most specific one decides.
-    let fitting = ranges.iter().filter_map(|range| specificity(&range.item, offered).map(|rank| (rank, range.quality)));
+    let fitting = ranges
+        .iter()
+        .filter_map(|range| specificity(&range.item, offered).map(|rank| (rank, range.quality)));
     match fitting.max_by_key(|(rank, _)| *rank) {
         Some((_, quality)) if quality > header::Quality::ZERO => Ok(()),
         _ => refused(format!("this resource is available as {offered}")),
@@ -43,11 +45,16 @@ fn specificity(range: &Mime, offered: &Mime) -> Option<u8> {
 ///
 /// # Errors
 /// 415, with `taken` in the header `advertise` (`Accept-Post`, `Accept-Patch`, or `Accept`).
-pub fn require_media_type(request: &HttpRequest, taken: &'static [&'static str], advertise: &'static str) -> Result<(), Problem> {
+pub fn require_media_type(
+    request: &HttpRequest,
+    taken: &'static [&'static str],
+    advertise: &'static str,
+) -> Result<(), Problem> {
     let refused = |detail: String| {
         Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail).with_header(
             header::HeaderName::from_static(advertise),
-            header::HeaderValue::from_str(&taken.join(", ")).unwrap_or_else(|_| header::HeaderValue::from_static("*/*")),
+            header::HeaderValue::from_str(&taken.join(", "))
+                .unwrap_or_else(|_| header::HeaderValue::from_static("*/*")),
         )
     };
     if request.headers().contains_key(header::CONTENT_ENCODING) {
@@ -59,6 +66,15 @@ pub fn require_media_type(request: &HttpRequest, taken: &'static [&'static str],
         return Err(refused(wanted()));
     };
     let sent: Option<Mime> = value.to_str().ok().and_then(|text| text.parse().ok());
-    let fits = |sent: &Mime| taken.contains(&sent.essence_str()) && sent.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
-    if sent.is_some_and(|sent| fits(&sent)) { Ok(()) } else { Err(refused(wanted())) }
+    let fits = |sent: &Mime| {
+        taken.contains(&sent.essence_str())
+            && sent
+                .get_param(mime::CHARSET)
+                .is_none_or(|charset| charset == mime::UTF_8)
+    };
+    if sent.is_some_and(|sent| fits(&sent)) {
+        Ok(())
+    } else {
+        Err(refused(wanted()))
+    }
 }

@@ -107,21 +107,33 @@ pub fn responses(kinds: &[&Kind]) -> BTreeMap<String, RefOr<Response>> {
     for kind in kinds {
         by_status.entry(kind.status.as_str().to_owned()).or_default().push(kind);
     }
-    by_status.into_iter().map(|(status, kinds)| (status, RefOr::T(response(&kinds)))).collect()
+    by_status
+        .into_iter()
+        .map(|(status, kinds)| (status, RefOr::T(response(&kinds))))
+        .collect()
 }
 
 fn response(kinds: &[&Kind]) -> Response {
     let header = |description: &str| HeaderBuilder::new().description(Some(description)).build();
-    let titles: Vec<String> = kinds.iter().map(|kind| format!("{} (`/problems/{}`)", kind.title, kind.slug)).collect();
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let mut response = ResponseBuilder::new().description(titles.join("; ")).content("application/problem+json", content);
+    let titles: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("{} (`/problems/{}`)", kind.title, kind.slug))
+        .collect();
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let mut response = ResponseBuilder::new()
+        .description(titles.join("; "))
+        .content("application/problem+json", content);
     for kind in kinds {
         response = match kind.status {
-            StatusCode::PRECONDITION_FAILED => response.header("ETag", header("The present tag, where there is a sensor")),
-            StatusCode::SERVICE_UNAVAILABLE => response.header("Retry-After", header("Seconds to wait")),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                response.header("Accept-Patch", header("On PATCH: what is taken")).header("Accept-Post", header("On POST: what is taken"))
+            StatusCode::PRECONDITION_FAILED => {
+                response.header("ETag", header("The present tag, where there is a sensor"))
             }
+            StatusCode::SERVICE_UNAVAILABLE => response.header("Retry-After", header("Seconds to wait")),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => response
+                .header("Accept-Patch", header("On PATCH: what is taken"))
+                .header("Accept-Post", header("On POST: what is taken")),
             _ => response,
         };
     }
@@ -183,7 +195,13 @@ pub struct FaultForm<'a> {
 impl Problem {
     /// A problem of a kind; `detail` says what is wrong this time and what to do.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), links: Vec::new(), headers: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            links: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// A problem that the words of its kind say all about.
@@ -199,7 +217,10 @@ impl Problem {
             1 => "1 member breaks a rule; see errors".to_owned(),
             count => format!("{count} members break a rule; see errors"),
         };
-        Self { errors, ..Self::new(&INVALID, detail) }
+        Self {
+            errors,
+            ..Self::new(&INVALID, detail)
+        }
     }
 
     /// Adds a way out.
@@ -220,7 +241,11 @@ impl Problem {
     #[must_use]
     pub fn of_status(status: StatusCode) -> Self {
         let kind = KINDS.iter().find(|kind| kind.status == status);
-        let fallback = if status.is_client_error() { &MALFORMED_REQUEST } else { &INTERNAL };
+        let fallback = if status.is_client_error() {
+            &MALFORMED_REQUEST
+        } else {
+            &INTERNAL
+        };
         let kind = kind.copied().unwrap_or(fallback);
         Self::of_kind(kind)
     }
@@ -249,7 +274,10 @@ impl Problem {
 
 impl<'a> From<&'a Fault> for FaultForm<'a> {
     fn from(fault: &'a Fault) -> Self {
-        Self { pointer: &fault.pointer, detail: &fault.detail }
+        Self {
+            pointer: &fault.pointer,
+            detail: &fault.detail,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub fn configure(routes: &mut ServiceConfig) {
     routes.service(sensors::read::read);
     routes.service(sensors::replace::replace);
     routes.service(sensors::patch::patch);
-    routes.service(sensors::delete::delete);
+    routes.service(sensors::delete::remove);
     routes.service(allow("/sensors/{sensor}", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"));
 
     // GET /health/live, /health/ready, /metrics

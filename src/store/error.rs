@@ -51,9 +51,7 @@ impl StoreError {
     /// Whether SQLite says that the disk is full (`SQLITE_FULL`).
     pub(super) fn is_full(error: &sqlx::Error) -> bool {
         const SQLITE_FULL: &str = "13";
-        let code = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code);
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| code == SQLITE_FULL)
     }
 }

@@ -27,8 +27,7 @@ pub use writer::Outcome;
 
 use crate::clock::Clock;
 use crate::domain::{
-    Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef,
-    Timestamp,
+    Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef, Timestamp,
 };
 use crate::wire::link::LinkBase;
 use writer::{Command, Note, Write};
@@ -141,8 +140,7 @@ impl Store {
     /// # Errors
     /// When the writer has stopped or cannot write.
     pub async fn advance_relay(&self, revision: Revision) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Note(Note::Relayed(revision), reply))
-            .await?
+        self.ask(|reply| Command::Note(Note::Relayed(revision), reply)).await?
     }
 
     /// Whether the store can be written: a command makes its way through the writer and a transaction.
@@ -191,10 +189,7 @@ impl Store {
         &self.inner.metrics
     }
 
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<T>) -> Command,
-    ) -> Result<T, StoreError> {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.inner
             .commands

@@ -76,10 +76,7 @@ pub enum OpenError {
 pub async fn migrate(path: &Path) -> Result<(), OpenError> {
     let _lock = lock(path)?;
     let connection = connect_writer(path).await?;
-    connection
-        .close()
-        .await
-        .map_err(|error| database(path, error))
+    connection.close().await.map_err(|error| database(path, error))
 }
 
 impl Store {
@@ -91,16 +88,10 @@ impl Store {
         let path = options.path.as_path();
         let lock = lock(path)?;
         let mut connection = connect_writer(path).await?;
-        let (epoch, head) = identity(&mut connection)
-            .await
-            .map_err(|error| database(path, error))?;
+        let (epoch, head) = identity(&mut connection).await.map_err(|error| database(path, error))?;
         let reads = SqlitePoolOptions::new()
             .max_connections(MAX_READ_CONNECTIONS)
-            .connect_with(
-                connect_options(path)
-                    .read_only(true)
-                    .pragma("query_only", "ON"),
-            )
+            .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
             .await
             .map_err(|error| database(path, error))?;
         let (commands, queue) = mpsc::channel(Self::MAX_QUEUED_WRITES);
@@ -132,9 +123,7 @@ impl Store {
             failed,
             _lock: lock,
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -145,10 +134,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         let path = path.to_owned();
         move |source| OpenError::File { path, source }
     };
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(in_file(folder))?;
     }
     let lock_path = path.with_added_extension("lock");
@@ -162,26 +148,18 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 async fn connect_writer(path: &Path) -> Result<SqliteConnection, OpenError> {
     let options = connect_options(path).create_if_missing(true);
-    let mut connection = options
-        .connect()
-        .await
-        .map_err(|error| database(path, error))?;
+    let mut connection = options.connect().await.map_err(|error| database(path, error))?;
     check_sqlite(&mut connection)
         .await
         .map_err(|error| database(path, error))??;
     check_application(path, &mut connection).await?;
-    MIGRATIONS
-        .run(&mut connection)
-        .await
-        .map_err(|error| match error {
-            MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
-                OpenError::Newer {
-                    path: path.to_owned(),
-                    version,
-                }
-            }
-            other => database(path, other),
-        })?;
+    MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => OpenError::Newer {
+            path: path.to_owned(),
+            version,
+        },
+        other => database(path, other),
+    })?;
     Ok(connection)
 }
 
@@ -215,10 +193,7 @@ async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<
 }
 
 /// A database with tables that lacks our mark belongs to something else, and nothing is written into it.
-async fn check_application(
-    path: &Path,
-    connection: &mut SqliteConnection,
-) -> Result<(), OpenError> {
+async fn check_application(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let query = async {
         let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
             .fetch_one(&mut *connection)
@@ -228,9 +203,7 @@ async fn check_application(
             .await?;
         Ok((application_id, tables))
     };
-    let (application_id, tables) = query
-        .await
-        .map_err(|error: sqlx::Error| database(path, error))?;
+    let (application_id, tables) = query.await.map_err(|error: sqlx::Error| database(path, error))?;
     if tables > 0 && application_id != APPLICATION_ID {
         return Err(OpenError::Foreign(path.to_owned()));
     }
@@ -244,12 +217,9 @@ async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Rev
         .await?;
     let fresh = Epoch::from_random(random.cast_unsigned());
     let fresh = fresh.as_str();
-    sqlx::query!(
-        "INSERT OR IGNORE INTO store (id, epoch, head) VALUES (1, ?, 0)",
-        fresh
-    )
-    .execute(&mut *connection)
-    .await?;
+    sqlx::query!("INSERT OR IGNORE INTO store (id, epoch, head) VALUES (1, ?, 0)", fresh)
+        .execute(&mut *connection)
+        .await?;
     let row = sqlx::query!("SELECT epoch, head FROM store")
         .fetch_one(&mut *connection)
         .await?;

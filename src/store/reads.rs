@@ -34,9 +34,7 @@ impl SensorRow {
             id,
             name: self.name.parse().map_err(damaged)?,
             revision: Revision::new(self.revision),
-            representation: Bytes::from(
-                representation(&self.document, id, status, links).map_err(damaged)?,
-            ),
+            representation: Bytes::from(representation(&self.document, id, status, links).map_err(damaged)?),
         })
     }
 }
@@ -60,8 +58,7 @@ impl EventRow {
                 "modified" => ChangeKind::Modified,
                 _ => ChangeKind::Deleted,
             },
-            committed_at: Timestamp::from_unix_ms(self.committed_at_ms)
-                .ok_or_else(|| damaged("an instant"))?,
+            committed_at: Timestamp::from_unix_ms(self.committed_at_ms).ok_or_else(|| damaged("an instant"))?,
             payload: Bytes::from(self.payload),
         })
     }
@@ -101,8 +98,7 @@ impl Store {
                 .await?
             }
         };
-        row.map(|row| row.into_record(&self.inner.links))
-            .transpose()
+        row.map(|row| row.into_record(&self.inner.links)).transpose()
     }
 
     /// At most `limit` sensors in the order of their ids, those after the id `after`, and the revision of the store at
@@ -144,11 +140,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn events_after(
-        &self,
-        after: Revision,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
+    pub async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let after = after.get();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = sqlx::query_as!(

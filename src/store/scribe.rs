@@ -6,8 +6,7 @@ use super::reads::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, WriteError};
 use crate::domain::{
-    Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorId, SensorName,
-    SensorRef, Status,
+    Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorId, SensorName, SensorRef, Status,
 };
 use crate::wire::event::{Body, payload};
 use crate::wire::link::LinkBase;
@@ -47,45 +46,24 @@ impl Scribe {
                 return Ok(Err(WriteError::Refused { refusal, current }));
             }
         };
-        sqlx::query("SAVEPOINT write")
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query("SAVEPOINT write").execute(&mut *connection).await?;
         let done = match (change, &current) {
             (Change::Create(sensor), None) => self.create(connection, &sensor, moment).await,
-            (Change::Modify(next, form), Some(current)) => {
-                self.modify(connection, current, &next, form, moment).await
-            }
+            (Change::Modify(next, form), Some(current)) => self.modify(connection, current, &next, form, moment).await,
             (Change::Delete, Some(current)) => self.delete(connection, current, moment).await,
-            (Change::None, Some(_)) => Ok(record()?
-                .map(Outcome::Unchanged)
-                .ok_or(WriteError::OutcomeUnknown)),
-            (change, _) => Err(damaged(format_args!(
-                "{change:?} does not fit what is there"
-            ))),
+            (Change::None, Some(_)) => Ok(record()?.map(Outcome::Unchanged).ok_or(WriteError::OutcomeUnknown)),
+            (change, _) => Err(damaged(format_args!("{change:?} does not fit what is there"))),
         }?;
         if done.is_err() {
-            sqlx::query("ROLLBACK TO write")
-                .execute(&mut *connection)
-                .await?;
+            sqlx::query("ROLLBACK TO write").execute(&mut *connection).await?;
         }
-        sqlx::query("RELEASE write")
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query("RELEASE write").execute(&mut *connection).await?;
         Ok(done)
     }
 
-    async fn create(
-        &self,
-        connection: &mut SqliteConnection,
-        sensor: &Sensor,
-        moment: Moment,
-    ) -> Step {
+    async fn create(&self, connection: &mut SqliteConnection, sensor: &Sensor, moment: Moment) -> Step {
         let (record, document) = self.record(sensor)?;
-        let (id, name, revision) = (
-            record.id.to_string(),
-            record.name.as_str(),
-            record.revision.get(),
-        );
+        let (id, name, revision) = (record.id.to_string(), record.name.as_str(), record.revision.get());
         let status = status_text(sensor.properties.status);
         let inserted = sqlx::query!(
             "INSERT INTO sensors (id, name, revision, status, document) VALUES (?, ?, ?, ?, ?)",
@@ -123,11 +101,7 @@ impl Scribe {
         moment: Moment,
     ) -> Step {
         let (record, document) = self.record(next)?;
-        let (id, name, revision) = (
-            record.id.to_string(),
-            record.name.as_str(),
-            record.revision.get(),
-        );
+        let (id, name, revision) = (record.id.to_string(), record.name.as_str(), record.revision.get());
         let status = status_text(next.properties.status);
         let updated = sqlx::query!(
             "UPDATE sensors SET name = ?, revision = ?, status = ?, document = ? WHERE id = ?",
@@ -164,12 +138,7 @@ impl Scribe {
         Ok(Ok(Outcome::Modified(record)))
     }
 
-    async fn delete(
-        &self,
-        connection: &mut SqliteConnection,
-        current: &Sensor,
-        moment: Moment,
-    ) -> Step {
+    async fn delete(&self, connection: &mut SqliteConnection, current: &Sensor, moment: Moment) -> Step {
         let id = current.id.to_string();
         let deleted = sqlx::query!("DELETE FROM sensors WHERE id = ?", id)
             .execute(&mut *connection)
@@ -197,10 +166,8 @@ impl Scribe {
         body: Body<'_>,
         moment: Moment,
     ) -> Result<(), StoreError> {
-        let payload =
-            payload(kind, sensor, &self.epoch, moment.revision, previous, body).map_err(damaged)?;
-        let (revision, sensor_id, kind) =
-            (moment.revision.get(), sensor.to_string(), kind.as_str());
+        let payload = payload(kind, sensor, &self.epoch, moment.revision, previous, body).map_err(damaged)?;
+        let (revision, sensor_id, kind) = (moment.revision.get(), sensor.to_string(), kind.as_str());
         let committed_at_ms = moment.now.unix_ms();
         let inserted = sqlx::query!(
             "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload) VALUES (?, ?, ?, ?, ?)",
@@ -218,8 +185,7 @@ impl Scribe {
     fn record(&self, sensor: &Sensor) -> Result<(Record, String), StoreError> {
         let document = representation::document(sensor).map_err(damaged)?;
         let status = sensor.properties.status;
-        let representation =
-            representation(&document, sensor.id, status, &self.links).map_err(damaged)?;
+        let representation = representation(&document, sensor.id, status, &self.links).map_err(damaged)?;
         let record = Record {
             id: sensor.id,
             name: sensor.properties.name.clone(),
@@ -244,10 +210,7 @@ pub(super) async fn note(connection: &mut SqliteConnection, note: Note) -> sqlx:
 }
 
 /// Writes down the newest revision.
-pub(super) async fn set_head(
-    connection: &mut SqliteConnection,
-    head: Revision,
-) -> sqlx::Result<()> {
+pub(super) async fn set_head(connection: &mut SqliteConnection, head: Revision) -> sqlx::Result<()> {
     let head = head.get();
     sqlx::query!("UPDATE store SET head = ?", head)
         .execute(connection)
@@ -282,19 +245,14 @@ pub(super) async fn prune(
 }
 
 /// The oldest event that is kept.
-pub(super) async fn oldest_event(
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<Option<Revision>> {
+pub(super) async fn oldest_event(connection: &mut SqliteConnection) -> sqlx::Result<Option<Revision>> {
     let oldest = sqlx::query_scalar!("SELECT min(revision) FROM events")
         .fetch_one(connection)
         .await?;
     Ok(oldest.map(Revision::new))
 }
 
-async fn find(
-    connection: &mut SqliteConnection,
-    target: &SensorRef,
-) -> sqlx::Result<Option<SensorRow>> {
+async fn find(connection: &mut SqliteConnection, target: &SensorRef) -> sqlx::Result<Option<SensorRow>> {
     match target {
         SensorRef::Id(id) => {
             let id = id.to_string();

@@ -196,9 +196,7 @@ impl Writer {
         let before = *self.announce.borrow();
         let mut head = before;
         let now = self.clock.now();
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut self.connection)
-            .await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
         for command in group {
             match command {
                 Command::Write(write) => self.run_write(write, &mut head, now).await?,
@@ -211,9 +209,7 @@ impl Writer {
         }
         let started = Instant::now();
         let committed = sqlx::query("COMMIT").execute(&mut self.connection).await;
-        self.metrics
-            .commit_seconds
-            .observe(started.elapsed().as_secs_f64());
+        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         match committed.map_err(|error| (StoreError::is_full(&error), error)) {
             Ok(_) => Ok(head),
             // Without room, not even the frame that commits was written.
@@ -222,12 +218,7 @@ impl Writer {
         }
     }
 
-    async fn run_write(
-        &mut self,
-        write: &mut Write,
-        head: &mut Revision,
-        now: Timestamp,
-    ) -> Result<(), GroupError> {
+    async fn run_write(&mut self, write: &mut Write, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
         let Some(decide) = write.decide.take() else {
             return Ok(());
         };
@@ -263,13 +254,7 @@ impl Writer {
         let head = *self.announce.borrow();
         let min_events = i64::try_from(self.retention.min_events).unwrap_or(i64::MAX);
         let last = Revision::new(head.get().saturating_sub(min_events));
-        let pruned = scribe::prune(
-            &mut self.connection,
-            last,
-            committed_before_ms,
-            MAX_PRUNED_AT_ONCE,
-        )
-        .await;
+        let pruned = scribe::prune(&mut self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE).await;
         match pruned {
             Ok(pruned) => drop(self.metrics.events_pruned.inc_by(pruned)),
             Err(error) => tracing::warn!(%error, "pruning the event log failed; it is tried again"),

@@ -7,8 +7,8 @@ use thiserror::Error;
 use super::json;
 use super::representation::{self, LocationForm, StatusForm, ValueForm};
 use crate::domain::{
-    Fault, Location, MeasuredAt, Metadata, Properties, Sensor, SensorId, SensorName, SensorRef,
-    Status, Timestamp, Value, canonical_number,
+    Fault, Location, MeasuredAt, Metadata, Properties, Sensor, SensorId, SensorName, SensorRef, Status, Timestamp,
+    Value, canonical_number,
 };
 
 /// The members that the server alone writes.
@@ -77,17 +77,10 @@ pub fn replacement(body: Json, target: &SensorRef) -> Result<Replacement, Vec<Fa
     let mut members = object(body)?;
     members.retain(|key, _| !READ_ONLY.contains(&key.as_str()));
     if let SensorRef::Name(name) = target {
-        members
-            .entry("name")
-            .or_insert_with(|| Json::from(name.as_str()));
+        members.entry("name").or_insert_with(|| Json::from(name.as_str()));
     }
     let mut faults = Vec::new();
-    let id = parsed(
-        &mut members,
-        "id",
-        "must be the sensor's own id, as text",
-        &mut faults,
-    );
+    let id = parsed(&mut members, "id", "must be the sensor's own id, as text", &mut faults);
     if let (SensorRef::Id(own), Some(id)) = (target, id)
         && *own != id
     {
@@ -99,16 +92,16 @@ pub fn replacement(body: Json, target: &SensorRef) -> Result<Replacement, Vec<Fa
 /// The fault of a PUT whose body has another `id` than the sensor.
 #[must_use]
 pub fn not_own_id(own: SensorId) -> Fault {
-    Fault::new(
-        "/id",
-        format!("must be the sensor's own id, {own}, or left out"),
-    )
+    Fault::new("/id", format!("must be the sensor's own id, {own}, or left out"))
 }
 
 /// The fault of a PUT by name whose body has an `id` although there is no such sensor.
 #[must_use]
 pub fn no_id_yet() -> Fault {
-    Fault::new("/id", "there is no sensor of this name, so the server makes the id; leave it out, or PUT to /sensors/{uuid}")
+    Fault::new(
+        "/id",
+        "there is no sensor of this name, so the server makes the id; leave it out, or PUT to /sensors/{uuid}",
+    )
 }
 
 /// The fault of a PUT by name that would create a sensor of another name.
@@ -116,9 +109,7 @@ pub fn no_id_yet() -> Fault {
 pub fn not_own_name(own: &SensorName) -> Fault {
     Fault::new(
         "/name",
-        format!(
-            "there is no sensor {own} to rename: to create it here, the name must be {own} or left out"
-        ),
+        format!("there is no sensor {own} to rename: to create it here, the name must be {own} or left out"),
     )
 }
 
@@ -185,12 +176,7 @@ fn refuse_read_only(members: &Map<String, Json>) -> Vec<Fault> {
     READ_ONLY
         .iter()
         .filter(|key| members.contains_key(**key))
-        .map(|key| {
-            Fault::new(
-                format!("/{key}"),
-                "is written by the server alone; leave it out",
-            )
-        })
+        .map(|key| Fault::new(format!("/{key}"), "is written by the server alone; leave it out"))
         .collect()
 }
 
@@ -200,10 +186,7 @@ fn unknown_members(members: &Map<String, Json>) -> impl Iterator<Item = Fault> {
         let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
         Fault::new(
             pointer,
-            format!(
-                "is not a member of a sensor; there are {}",
-                WRITABLE.join(", ")
-            ),
+            format!("is not a member of a sensor; there are {}", WRITABLE.join(", ")),
         )
     })
 }
@@ -239,12 +222,7 @@ fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> Result<Draft
     );
     let location = typed(&mut members, "location", LOCATION_SHAPE, &mut faults);
     let location = location.and_then(|form: LocationForm| keep(location_of(&form), &mut faults));
-    let metadata = typed(
-        &mut members,
-        "metadata",
-        "must be a JSON object",
-        &mut faults,
-    );
+    let metadata = typed(&mut members, "metadata", "must be a JSON object", &mut faults);
     let metadata = metadata.and_then(|object| keep(metadata_of(object), &mut faults));
     let Some(name) = name.filter(|_| faults.is_empty()) else {
         return Err(faults);
@@ -311,8 +289,7 @@ fn value_of(form: ValueForm) -> Result<Value, Vec<Fault>> {
 }
 
 fn location_of(form: &LocationForm) -> Result<Location, Vec<Fault>> {
-    let fault =
-        |index: usize, detail: &str| Fault::new(format!("/location/coordinates/{index}"), detail);
+    let fault = |index: usize, detail: &str| Fault::new(format!("/location/coordinates/{index}"), detail);
     let degrees: Vec<f64> = form.coordinates.iter().filter_map(Number::as_f64).collect();
     let (longitude, latitude, altitude) = match degrees[..] {
         [longitude, latitude] => (longitude, latitude, None),
@@ -324,12 +301,8 @@ fn location_of(form: &LocationForm) -> Result<Location, Vec<Fault>> {
             )]);
         }
     };
-    Location::new(longitude, latitude, altitude).map_err(|faults| {
-        faults
-            .into_iter()
-            .map(|(index, detail)| fault(index, detail))
-            .collect()
-    })
+    Location::new(longitude, latitude, altitude)
+        .map_err(|faults| faults.into_iter().map(|(index, detail)| fault(index, detail)).collect())
 }
 
 fn metadata_of(object: Map<String, Json>) -> Result<Metadata, Vec<Fault>> {

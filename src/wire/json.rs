@@ -113,9 +113,7 @@ pub fn take<'de, T: Deserialize<'de>>(
     members: &mut Map<String, Json>,
     key: &str,
 ) -> Result<Option<T>, serde_json::Error> {
-    members
-        .remove(key)
-        .map_or(Ok(None), Option::<T>::deserialize)
+    members.remove(key).map_or(Ok(None), Option::<T>::deserialize)
 }
 
 #[cfg(test)]

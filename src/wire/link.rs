@@ -42,12 +42,7 @@ impl Link {
     }
 
     /// A link to follow with another method, which takes a body of `media_type`.
-    pub fn action(
-        rel: &'static str,
-        href: impl Into<String>,
-        method: &'static str,
-        media_type: &'static str,
-    ) -> Self {
+    pub fn action(rel: &'static str, href: impl Into<String>, method: &'static str, media_type: &'static str) -> Self {
         Self {
             method: Some(method),
             media_type: Some(media_type),
@@ -128,45 +123,20 @@ mod tests {
 
     #[test]
     fn links_depend_on_the_state() {
-        let base = LinkBase::new(
-            "https://example.org/api/",
-            "mqtt://example.org:1883",
-            "plant7/",
-        );
+        let base = LinkBase::new("https://example.org/api/", "mqtt://example.org:1883", "plant7/");
         let id: SensorId = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90".parse().unwrap();
-        let relations = |status| -> Vec<_> {
-            base.of_sensor(id, status)
-                .into_iter()
-                .map(|link| link.rel)
-                .collect()
-        };
+        let relations = |status| -> Vec<_> { base.of_sensor(id, status).into_iter().map(|link| link.rel).collect() };
         assert_eq!(
             relations(Status::Active),
-            [
-                "self",
-                "collection",
-                "edit",
-                "report",
-                "deactivate",
-                "monitor"
-            ]
+            ["self", "collection", "edit", "report", "deactivate", "monitor"]
         );
         assert_eq!(
             relations(Status::Inactive),
             ["self", "collection", "edit", "activate", "monitor"]
         );
         let links = base.of_sensor(id, Status::Active);
-        assert_eq!(
-            links[0].href,
-            format!("https://example.org/api/sensors/{id}")
-        );
-        assert_eq!(
-            links[5].href,
-            format!("mqtt://example.org:1883/plant7/sensors/{id}")
-        );
-        assert_eq!(
-            links[5].topic.as_deref(),
-            Some(format!("plant7/sensors/{id}").as_str())
-        );
+        assert_eq!(links[0].href, format!("https://example.org/api/sensors/{id}"));
+        assert_eq!(links[5].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
+        assert_eq!(links[5].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
     }
 }

@@ -14,9 +14,7 @@ pub fn diff(before: &Map<String, Json>, after: &Map<String, Json>) -> Map<String
     let different = after.iter().filter_map(|(key, next)| {
         let patch = match (before.get(key), next) {
             (Some(previous), next) if previous == next => return None,
-            (Some(Json::Object(previous)), Json::Object(next)) => {
-                Json::Object(diff(previous, next))
-            }
+            (Some(Json::Object(previous)), Json::Object(next)) => Json::Object(diff(previous, next)),
             (_, next) => next.clone(),
         };
         Some((key.clone(), patch))
@@ -45,8 +43,7 @@ mod tests {
     }
 
     fn object_of(member: impl Strategy<Value = Json>) -> impl Strategy<Value = Map<String, Json>> {
-        prop::collection::btree_map("[abc]", member, 0..4)
-            .prop_map(|members| members.into_iter().collect())
+        prop::collection::btree_map("[abc]", member, 0..4).prop_map(|members| members.into_iter().collect())
     }
 
     proptest! {

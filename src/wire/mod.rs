@@ -7,4 +7,5 @@ pub mod json;
 pub mod link;
 pub mod merge_patch;
 pub mod page;
+pub mod presence;
 pub mod representation;

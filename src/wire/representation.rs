@@ -48,12 +48,7 @@ pub struct PropertiesForm {
     pub name: String,
     /// What is measured: 1 to 64 bytes of text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        nullable = false,
-        example = "temperature"
-    )]
+    #[schema(min_length = 1, max_length = 64, nullable = false, example = "temperature")]
     pub kind: Option<String>,
     /// The unit of the value, as a UCUM or SenML (RFC 8428) code: 1 to 64 bytes of text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,11 +60,7 @@ pub struct PropertiesForm {
     pub value: Option<ValueForm>,
     /// When the value was measured: RFC 3339. Set to now when the value changes and none is given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(
-        format = "date-time",
-        nullable = false,
-        example = "2026-11-22T11:00:00.000Z"
-    )]
+    #[schema(format = "date-time", nullable = false, example = "2026-11-22T11:00:00.000Z")]
     pub measured_at: Option<String>,
     /// Whether it reports; while it stays inactive its value does not change.
     pub status: StatusForm,
@@ -102,7 +93,9 @@ impl PartialSchema for ValueForm {
         ObjectBuilder::new()
             .schema_type(kinds)
             .max_length(Some(Value::MAX_TEXT_BYTES))
-            .description(Some("A JSON scalar: a finite number (an integer within ±2^53), a boolean, or text of at most 1 KiB."))
+            .description(Some(
+                "A JSON scalar: a finite number (an integer within ±2^53), a boolean, or text of at most 1 KiB.",
+            ))
             .examples([21.5])
             .into()
     }
@@ -158,12 +151,7 @@ pub fn document(sensor: &Sensor) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// Never in practice: links are text.
-pub fn representation(
-    document: &str,
-    id: SensorId,
-    status: Status,
-    links: &LinkBase,
-) -> serde_json::Result<String> {
+pub fn representation(document: &str, id: SensorId, status: Status, links: &LinkBase) -> serde_json::Result<String> {
     let members = document.strip_suffix('}').unwrap_or(document);
     let links = serde_json::to_string(&links.of_sensor(id, status))?;
     Ok(format!(r#"{members},"links":{links}}}"#))
@@ -237,14 +225,8 @@ fn properties_form(sensor: &Sensor) -> PropertiesForm {
     let properties = &sensor.properties;
     PropertiesForm {
         name: properties.name.to_string(),
-        kind: properties
-            .kind
-            .as_ref()
-            .map(|kind| kind.as_str().to_owned()),
-        unit: properties
-            .unit
-            .as_ref()
-            .map(|unit| unit.as_str().to_owned()),
+        kind: properties.kind.as_ref().map(|kind| kind.as_str().to_owned()),
+        unit: properties.unit.as_ref().map(|unit| unit.as_str().to_owned()),
         value: properties.value.clone().map(|value| match value {
             Value::Number(number) => ValueForm::Number(number),
             Value::Boolean(boolean) => ValueForm::Boolean(boolean),
@@ -257,14 +239,8 @@ fn properties_form(sensor: &Sensor) -> PropertiesForm {
         },
         location: properties.location.map(|location| LocationForm {
             geometry: GeometryForm::Point,
-            coordinates: location
-                .coordinates()
-                .filter_map(input::coordinate)
-                .collect(),
+            coordinates: location.coordinates().filter_map(input::coordinate).collect(),
         }),
-        metadata: properties
-            .metadata
-            .as_ref()
-            .map(|metadata| metadata.as_map().clone()),
+        metadata: properties.metadata.as_ref().map(|metadata| metadata.as_map().clone()),
     }
 }

@@ -39,5 +39,7 @@ pub async fn create(_: HttpRequest, body: Body<Post>, state: Data<HttpState>) ->
     let target = SensorRef::Id(id);
     let decide = move |_: Option<&_>, moment| Ok(domain::create(id, draft.properties, draft.measured_at, moment));
     let outcome = state.store.write(target.clone(), decide).await;
-    outcome.map(|outcome| written(outcome, &state)).map_err(|error| refused(error, &target, &state))
+    outcome
+        .map(|outcome| written(outcome, &state))
+        .map_err(|error| refused(error, &target, &state))
 }

@@ -1,7 +1,7 @@
 //! `DELETE /sensors/{sensor}`
 
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, delete};
 
 use super::{refused, written};
 use crate::domain::{self, Refusal, Sensor};
@@ -24,8 +24,8 @@ problem_responses!(DeleteProblems: MALFORMED_REQUEST, NOT_FOUND, PRECONDITION_FA
     ),
     responses((status = 204, description = "It is gone"), DeleteProblems),
 )]
-#[actix_web::delete("/sensors/{sensor}")]
-pub async fn delete(path: SensorPath, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+#[delete("/sensors/{sensor}")]
+pub async fn remove(path: SensorPath, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let precondition = conditional::of_write(&request, &state);
     let decide = move |current: Option<&Sensor>, _| {
@@ -34,5 +34,7 @@ pub async fn delete(path: SensorPath, request: HttpRequest, state: Data<HttpStat
         domain::delete(current)
     };
     let outcome = state.store.write(target.clone(), decide).await;
-    outcome.map(|outcome| written(outcome, &state)).map_err(|error| refused(error, &target, &state))
+    outcome
+        .map(|outcome| written(outcome, &state))
+        .map_err(|error| refused(error, &target, &state))
 }

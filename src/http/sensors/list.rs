@@ -58,15 +58,26 @@ pub struct ListQuery {
     ),
 )]
 #[route("/sensors", method = "GET", method = "HEAD")]
-pub async fn list(query: Query<ListQuery>, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    query: Query<ListQuery>,
+    request: HttpRequest,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
     require_acceptable(&request, &mime::APPLICATION_JSON)?;
     let Query(ListQuery { limit, cursor }) = query;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let after: Option<SensorId> = cursor.map(|cursor| cursor.parse()).transpose().map_err(|_| {
-        Problem::new(&problem::MALFORMED_REQUEST, "cursor: take it from the next link of a page")
+        Problem::new(
+            &problem::MALFORMED_REQUEST,
+            "cursor: take it from the next link of a page",
+        )
     })?;
     // The head first: a page that is read later may be newer than its tag, never older.
-    let Precondition { if_match, if_none_match, .. } = conditional::of_read(&request, &state);
+    let Precondition {
+        if_match,
+        if_none_match,
+        ..
+    } = conditional::of_read(&request, &state);
     let known_head = *state.store.head().borrow();
     if if_match.is_some_and(|tags| !tags.contain(known_head)) {
         return Err(Problem::new(&problem::PRECONDITION_FAILED, "the list has changed"));
@@ -93,8 +104,13 @@ pub async fn list(query: Query<ListQuery>, request: HttpRequest, state: Data<Htt
 /// `page` has one sensor more than `limit` when another page follows.
 fn render(page: &Page, after: Option<SensorId>, limit: u32, state: &HttpState) -> serde_json::Result<String> {
     let shown = &page.records[..page.records.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
-    let next = shown.last().filter(|_| page.records.len() > shown.len()).map(|last| last.id);
-    let items = shown.iter().map(|record| serde_json::from_slice::<&RawValue>(&record.representation));
+    let next = shown
+        .last()
+        .filter(|_| page.records.len() > shown.len())
+        .map(|last| last.id);
+    let items = shown
+        .iter()
+        .map(|record| serde_json::from_slice::<&RawValue>(&record.representation));
     serde_json::to_string(&SensorPageForm {
         items: items.collect::<serde_json::Result<_>>()?,
         epoch: state.store.epoch().as_str(),

@@ -45,11 +45,19 @@ fn represent(status: StatusCode, record: Record, state: &HttpState) -> HttpRespo
 /// What a write that did not happen is to the client.
 fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem {
     match error {
-        WriteError::Refused { refusal, current } => of_refusal(refusal, current.map(|record| (record.id, record.revision)), target, state),
+        WriteError::Refused { refusal, current } => of_refusal(
+            refusal,
+            current.map(|record| (record.id, record.revision)),
+            target,
+            state,
+        ),
         WriteError::NameTaken { holder } => {
             let holder = state.links().sensor_url(&SensorRef::Id(holder));
-            Problem::new(&problem::NAME_TAKEN, "another sensor has this name; see the related link")
-                .with_link(Link::new("related", holder))
+            Problem::new(
+                &problem::NAME_TAKEN,
+                "another sensor has this name; see the related link",
+            )
+            .with_link(Link::new("related", holder))
         }
         WriteError::QueueFull => retry_later(Problem::of_kind(&problem::OVERLOADED)),
         WriteError::OutcomeUnknown => retry_later(Problem::of_kind(&problem::OUTCOME_UNKNOWN)),
@@ -58,7 +66,12 @@ fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem 
 }
 
 /// What a refusal is to the client. A failed precondition comes with the tag of the present state and a link to it.
-fn of_refusal(refusal: Refusal, current: Option<(SensorId, Revision)>, target: &SensorRef, state: &HttpState) -> Problem {
+fn of_refusal(
+    refusal: Refusal,
+    current: Option<(SensorId, Revision)>,
+    target: &SensorRef,
+    state: &HttpState,
+) -> Problem {
     let url = |id| state.links().sensor_url(&SensorRef::Id(id));
     let present = |mut problem: Problem| {
         if let Some((id, revision)) = current {
@@ -70,12 +83,14 @@ fn of_refusal(refusal: Refusal, current: Option<(SensorId, Revision)>, target: &
     };
     match refusal {
         Refusal::NotFound => Problem::new(&problem::NOT_FOUND, format!("there is no sensor {target}")),
-        Refusal::PreconditionFailed if current.is_none() => {
-            Problem::new(&problem::PRECONDITION_FAILED, format!("the request demands a sensor {target}, and there is none"))
-        }
-        Refusal::PreconditionFailed => {
-            present(Problem::new(&problem::PRECONDITION_FAILED, "the sensor has another state: its tag is in the header ETag"))
-        }
+        Refusal::PreconditionFailed if current.is_none() => Problem::new(
+            &problem::PRECONDITION_FAILED,
+            format!("the request demands a sensor {target}, and there is none"),
+        ),
+        Refusal::PreconditionFailed => present(Problem::new(
+            &problem::PRECONDITION_FAILED,
+            "the sensor has another state: its tag is in the header ETag",
+        )),
         Refusal::PreconditionRequired => present(Problem::of_kind(&problem::PRECONDITION_REQUIRED)),
         Refusal::Inactive => {
             let problem = Problem::of_kind(&problem::SENSOR_INACTIVE);
@@ -88,7 +103,13 @@ fn of_refusal(refusal: Refusal, current: Option<(SensorId, Revision)>, target: &
 
 /// The problem of a request whose body cannot be used. What comes before the body in the order of the checks goes first:
 /// whether the sensor has to be there (`must_exist`), and the precondition.
-async fn bad_body(body: Problem, target: &SensorRef, precondition: &Precondition, must_exist: bool, state: &HttpState) -> Problem {
+async fn bad_body(
+    body: Problem,
+    target: &SensorRef,
+    precondition: &Precondition,
+    must_exist: bool,
+    state: &HttpState,
+) -> Problem {
     let current = match state.store.get(target).await {
         Ok(current) => current.map(|record| (record.id, record.revision)),
         Err(error) => return error.into(),

@@ -46,13 +46,20 @@ pub async fn patch(
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let precondition = conditional::of_write(&request, &state);
-    let parsed = body.parse().and_then(|json| MergePatch::parse(json).map_err(Problem::invalid));
+    let parsed = body
+        .parse()
+        .and_then(|json| MergePatch::parse(json).map_err(Problem::invalid));
     let merge_patch = match parsed {
         Ok(merge_patch) => merge_patch,
         Err(problem) => return Err(bad_body(problem, &target, &precondition, true, &state).await),
     };
-    let outcome = state.store.write(target.clone(), decide(precondition, merge_patch)).await;
-    outcome.map(|outcome| written(outcome, &state)).map_err(|error| refused(error, &target, &state))
+    let outcome = state
+        .store
+        .write(target.clone(), decide(precondition, merge_patch))
+        .await;
+    outcome
+        .map(|outcome| written(outcome, &state))
+        .map_err(|error| refused(error, &target, &state))
 }
 
 fn decide(

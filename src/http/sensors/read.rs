@@ -45,7 +45,11 @@ pub async fn read(path: SensorPath, request: HttpRequest, state: Data<HttpState>
     require_acceptable(&request, &mime::APPLICATION_JSON)?;
     let record = state.store.get(&target).await?;
     let record = record.ok_or_else(|| of_refusal(Refusal::NotFound, None, &target, &state))?;
-    let Precondition { if_match, if_none_match, .. } = conditional::of_read(&request, &state);
+    let Precondition {
+        if_match,
+        if_none_match,
+        ..
+    } = conditional::of_read(&request, &state);
     if if_match.is_some_and(|tags| !tags.contain(record.revision)) {
         let current = Some((record.id, record.revision));
         return Err(of_refusal(Refusal::PreconditionFailed, current, &target, &state));

@@ -51,14 +51,18 @@ pub async fn replace(
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let precondition = conditional::of_write(&request, &state);
-    let parsed = body.parse().and_then(|json| input::replacement(json, &target).map_err(Problem::invalid));
+    let parsed = body
+        .parse()
+        .and_then(|json| input::replacement(json, &target).map_err(Problem::invalid));
     let replacement = match parsed {
         Ok(replacement) => replacement,
         Err(problem) => return Err(bad_body(problem, &target, &precondition, false, &state).await),
     };
     let decide = decide(target.clone(), precondition, replacement);
     let outcome = state.store.write(target.clone(), decide).await;
-    outcome.map(|outcome| written(outcome, &state)).map_err(|error| refused(error, &target, &state))
+    outcome
+        .map(|outcome| written(outcome, &state))
+        .map_err(|error| refused(error, &target, &state))
 }
 
 fn decide(
@@ -76,9 +80,12 @@ fn decide(
             (None, SensorRef::Id(id)) => Ok(domain::create(id, draft.properties, draft.measured_at, moment)),
             (None, SensorRef::Name(name)) if draft.properties.name != name => invalid(input::not_own_name(&name)),
             (None, SensorRef::Name(_)) if id.is_some() => invalid(input::no_id_yet()),
-            (None, SensorRef::Name(_)) => {
-                Ok(domain::create(clock::new_sensor_id(), draft.properties, draft.measured_at, moment))
-            }
+            (None, SensorRef::Name(_)) => Ok(domain::create(
+                clock::new_sensor_id(),
+                draft.properties,
+                draft.measured_at,
+                moment,
+            )),
         }
     }
 }

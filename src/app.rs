@@ -1,0 +1,208 @@
+//! The composition root: builds the parts, joins them, owns their tasks and their end. Production and tests start the
+//! same [`App`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::{Context, anyhow, bail};
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli;
+use crate::clock::Clock;
+use crate::config::{Config, MqttConfig};
+use crate::events::{Relay, RelayStatus};
+use crate::http::{self, HttpMetrics, HttpState, Listening};
+use crate::mqtt::broker::Broker;
+use crate::mqtt::{Endpoint, PahoSink};
+use crate::store::{Options, Retention, Store};
+use crate::wire::link::LinkBase;
+
+/// How long a stop may take: what is running is finished and what can be published is published within this.
+const STOP_TIME_LIMIT: Duration = Duration::from_secs(10);
+/// What is kept of it for closing the broker and the store.
+const CLOSE_RESERVE: Duration = Duration::from_secs(2);
+
+/// A running service.
+#[derive(Debug)]
+pub struct App {
+    http_addr: SocketAddr,
+    http: ServerHandle,
+    broker: Option<Broker>,
+    relay: JoinHandle<()>,
+    relay_stop: CancellationToken,
+    store: Store,
+}
+
+/// Runs the service until it is told to stop (SIGTERM, SIGINT) or a part of it fails.
+///
+/// # Errors
+/// When it cannot start, when a part of it fails, or when it cannot stop in good order.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let app = App::start(config.clone()).await?;
+    cli::print(&app.greeting(&config))?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        failure = app.failed() => {
+            app.stop().await;
+            return Err(failure);
+        }
+    }
+    app.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl App {
+    /// Starts every part; when it returns, HTTP requests are answered.
+    ///
+    /// # Errors
+    /// One line that says what is in the way: a port in use, a database that cannot be opened.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_with_clock(config, Clock::system()).await
+    }
+
+    /// As [`App::start`], with another clock.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with_clock(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let store = Store::open(store_options(&config, clock.clone())).await?;
+        let status = RelayStatus::new(store.head(), clock);
+        let (broker, endpoint) = broker(&config.mqtt).await?;
+        let sink = PahoSink::new(endpoint, &config.mqtt, store.epoch(), &config.http.public_url)?;
+        let relay = Relay::new(store.clone(), sink, status.clone()).await?;
+
+        let metrics = HttpMetrics::default();
+        let mut registry = Registry::default();
+        let own = registry.sub_registry_with_prefix("sensorcast");
+        store.metrics().register(own);
+        metrics.register(own);
+        status.register(&mut registry);
+        let state = HttpState {
+            store: store.clone(),
+            relay: status,
+            require_if_match: config.http.require_if_match,
+            registry: Arc::new(registry),
+            metrics,
+        };
+        let Listening {
+            address,
+            handle,
+            server,
+        } = http::listen(&config.http, state)
+            .with_context(|| format!("HTTP_BIND: cannot listen on {}", config.http.bind))?;
+        tokio::spawn(server);
+        let relay_stop = CancellationToken::new();
+        let relay = tokio::spawn(relay.run(relay_stop.clone(), STOP_TIME_LIMIT - CLOSE_RESERVE));
+        tracing::info!(http = %address, epoch = %store.epoch(), revision = store.head().borrow().get(), "listening");
+        Ok(Self {
+            http_addr: address,
+            http: handle,
+            broker,
+            relay,
+            relay_stop,
+            store,
+        })
+    }
+
+    /// Where HTTP requests are answered.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Where the built-in broker listens; `None` when another one is used.
+    #[must_use]
+    pub fn mqtt_addr(&self) -> Option<SocketAddr> {
+        self.broker.as_ref().map(Broker::local_addr)
+    }
+
+    /// Resolves with the reason when a part has failed and the process has to end.
+    pub async fn failed(&self) -> anyhow::Error {
+        let broker_stopped = async {
+            match &self.broker {
+                Some(broker) => broker.stopped().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.store.failed() => {
+                anyhow!("a COMMIT failed, so its outcome is unknown; the next start recovers the database")
+            }
+            () = broker_stopped => anyhow!("the built-in broker stopped"),
+        }
+    }
+
+    /// Stops: accepts no more requests, finishes those that run, publishes what can be published, and closes the database.
+    /// Takes 10 s at most.
+    pub async fn stop(self) {
+        let deadline = Instant::now() + STOP_TIME_LIMIT;
+        let publish_until = deadline - CLOSE_RESERVE;
+        if timeout_at(publish_until, self.http.stop(true)).await.is_err() {
+            tracing::warn!("requests were still running and are cut off");
+        }
+        self.relay_stop.cancel();
+        if timeout_at(publish_until, self.relay).await.is_err() {
+            tracing::warn!("events are left to publish; the next start goes on with them");
+        }
+        let close = async {
+            if let Some(broker) = self.broker {
+                broker.shutdown().await;
+            }
+            self.store.close().await;
+        };
+        if timeout_at(deadline, close).await.is_err() {
+            tracing::warn!("closing took too long; the next start recovers the database");
+        }
+    }
+
+    /// What a person who started it wants to know.
+    fn greeting(&self, config: &Config) -> String {
+        let mqtt = match self.mqtt_addr() {
+            Some(address) => format!("mqtt://{address} (built-in broker)"),
+            None => config.mqtt.public_url.to_string(),
+        };
+        format!(
+            "sensorcast {version} is running; stop it with Ctrl-C\n  REST   http://{http}\n  Docs   {docs}\n  MQTT   {mqtt}, topic {prefix}sensors/+\n",
+            version = env!("CARGO_PKG_VERSION"),
+            http = self.http_addr,
+            docs = format_args!("{}/docs", config.http.public_base()),
+            prefix = config.mqtt.topic_prefix,
+        )
+    }
+}
+
+fn store_options(config: &Config, clock: Clock) -> Options {
+    let mqtt = &config.mqtt;
+    Options {
+        path: config.store.path.clone(),
+        links: LinkBase::new(config.http.public_base(), mqtt.public_url.as_str(), &mqtt.topic_prefix),
+        clock,
+        retention: Retention {
+            hours: config.store.event_retention_hours,
+            min_events: config.store.event_retention_min,
+        },
+    }
+}
+
+/// The broker to publish to: the one that `MQTT_URL` names, or one in this process.
+async fn broker(config: &MqttConfig) -> anyhow::Result<(Option<Broker>, Endpoint)> {
+    if config.retain_state {
+        bail!("MQTT_RETAIN_STATE=true is not built yet; leave it unset");
+    }
+    if let Some(url) = &config.url {
+        return Ok((None, Endpoint::from_url(url).context("MQTT_URL")?));
+    }
+    let broker = Broker::start(config).await.context("MQTT_BIND")?;
+    let endpoint = broker.endpoint();
+    Ok((Some(broker), endpoint))
+}

@@ -1,0 +1,26 @@
+//! From the stored fact to the delivered message.
+//!
+//! The log is the truth and the broker's acknowledgement is progress: [`Relay`] reads the log after its cursor, keeps a
+//! bounded window of unacknowledged messages on one connection, and moves the cursor over contiguous acknowledgements
+//! only. Whatever goes wrong, it goes back to the first unacknowledged event on a new connection (go-back-N): a
+//! subscriber may see 1 2 3 2 3 4, never 1 3 2.
+
+mod announcer;
+mod log;
+mod metrics;
+mod progress;
+mod relay;
+mod session;
+mod sink;
+mod status;
+mod suspect;
+
+#[cfg(test)]
+mod recorder;
+#[cfg(test)]
+mod tests;
+
+pub use log::EventLog;
+pub use relay::Relay;
+pub use sink::{Acknowledgement, Answer, Connection, Refusal, Sink, Verdict};
+pub use status::{Lag, RelayState, RelayStatus};

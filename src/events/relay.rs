@@ -1,0 +1,160 @@
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::log::EventLog;
+use super::progress::Progress;
+use super::session::{Ending, Session};
+use super::sink::Sink;
+use super::status::RelayStatus;
+use crate::domain::Revision;
+use crate::wire::presence::{Presence, PresenceStatus};
+
+/// Carries the log to the sink: in order, at least once, from where it stopped.
+pub struct Relay<L, S> {
+    log: L,
+    sink: S,
+    status: RelayStatus,
+    cursor: Revision,
+}
+
+/// The two steps of stopping.
+pub(super) struct Stop {
+    /// Publish what is there, then stop.
+    pub(super) asked: CancellationToken,
+    /// Stop, whatever is left.
+    pub(super) over: CancellationToken,
+}
+
+/// The first pause after a failure; it doubles from there, with jitter, and starts anew after progress.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause, before jitter.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How often the cursor is persisted at most; what was acknowledged in between comes again after a crash.
+const SAVE_INTERVAL: Duration = Duration::from_millis(250);
+/// What the farewell takes of the time in which to stop.
+const FAREWELL_RESERVE: Duration = Duration::from_secs(2);
+
+impl<L: EventLog, S: Sink> Relay<L, S> {
+    /// A relay that will go on where the last one stopped.
+    ///
+    /// # Errors
+    /// When the cursor cannot be read.
+    pub async fn new(log: L, sink: S, status: RelayStatus) -> Result<Self, L::Error> {
+        let cursor = log.relay_cursor().await?;
+        Ok(Self {
+            log,
+            sink,
+            status,
+            cursor,
+        })
+    }
+
+    /// Publishes until `stop` is cancelled; then what can be published within `grace`, and the farewell.
+    ///
+    /// Commits nothing but the cursor. When it returns, the cursor is persisted as far as the log allowed it.
+    pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
+        let (reached, to_save) = watch::channel(self.cursor);
+        let progress = Progress::new(self.status.clone(), reached);
+        let saving = save_cursor(self.log.clone(), to_save);
+        let stop = Stop {
+            asked: stop,
+            over: CancellationToken::new(),
+        };
+        let relaying = async {
+            tokio::select! {
+                () = self.relay(progress, &stop) => {}
+                () = end_grace(&stop, grace.saturating_sub(FAREWELL_RESERVE)) => {}
+            }
+        };
+        tokio::join!(relaying, saving);
+    }
+
+    /// One connection after the other, with a pause between them.
+    async fn relay(&mut self, mut progress: Progress, stop: &Stop) {
+        let mut pauses = pauses();
+        let mut is_first = true;
+        loop {
+            // An attempt that starts after the word to stop is the last one.
+            let is_last = stop.asked.is_cancelled();
+            let cursor_before = progress.cursor;
+            match self.sink.connect(self.last_will()).await {
+                Ok(connection) => {
+                    self.status.connected(is_first);
+                    is_first = false;
+                    info!(cursor = progress.cursor.get(), "connected to the broker");
+                    let session = Session::new(&self.log, connection, &mut progress);
+                    match session.run(stop).await {
+                        Ending::Stopped => return self.status.disconnected(None),
+                        Ending::Lost(reason) | Ending::NotNow(reason) => self.report(&reason),
+                    }
+                }
+                Err(reason) => self.report(&reason),
+            }
+            if is_last || stop.over.is_cancelled() {
+                return;
+            }
+            if progress.cursor > cursor_before {
+                pauses = self::pauses();
+            }
+            self.tell_oldest_pending(&progress).await;
+            tokio::select! {
+                () = sleep(pauses.next().unwrap_or(MAX_PAUSE)) => {}
+                () = stop.asked.cancelled() => {}
+            }
+        }
+    }
+
+    fn report(&self, reason: &str) {
+        warn!(reason, "no connection to the broker; events wait in the log");
+        self.status.disconnected(Some(reason));
+    }
+
+    /// While there is no connection nobody reads the log, so the age of the lag would be unknown.
+    async fn tell_oldest_pending(&self, progress: &Progress) {
+        if let Ok(events) = self.log.events_after(progress.cursor, 1).await {
+            let oldest = events.first().map(|event| event.committed_at);
+            self.status.update(|state| state.oldest_pending = oldest);
+        }
+    }
+
+    fn last_will(&self) -> Presence {
+        Presence {
+            status: PresenceStatus::Offline,
+            epoch: self.log.epoch().clone(),
+            revision: *self.log.head().borrow(),
+        }
+    }
+}
+
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(MIN_PAUSE)
+        .with_max_delay(MAX_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// Declares the stopping over, and resolves a little later: the farewell gets its time, a connection attempt is given up.
+async fn end_grace(stop: &Stop, grace: Duration) {
+    stop.asked.cancelled().await;
+    sleep(grace).await;
+    stop.over.cancel();
+    sleep(FAREWELL_RESERVE).await;
+}
+
+/// Persists the newest cursor until there are no more to come. While one is written the next ones gather.
+async fn save_cursor<L: EventLog>(log: L, mut to_save: watch::Receiver<Revision>) {
+    while to_save.changed().await.is_ok() {
+        let cursor = *to_save.borrow_and_update();
+        if let Err(cause) = log.advance_relay(cursor).await {
+            warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
+        }
+        sleep(SAVE_INTERVAL).await;
+    }
+}

@@ -1,0 +1,68 @@
+use futures_util::future::BoxFuture;
+
+use crate::store::StoredEvent;
+use crate::wire::presence::Presence;
+
+/// Where events go: an MQTT broker, or a recorder in tests.
+pub trait Sink: Send {
+    /// What a connection to it is.
+    type Connection: Connection;
+
+    /// Connects anew, or says why that is not possible now. Nothing of an earlier connection lives on in the new one.
+    ///
+    /// `last_will` is what subscribers are told when the connection ends without a [`Connection::close`]. The future
+    /// may be dropped at any time.
+    fn connect(&mut self, last_will: Presence) -> impl Future<Output = Result<Self::Connection, String>> + Send;
+}
+
+/// One connection, which ends at its first failure and is not repaired. To drop it is to hang up.
+pub trait Connection: Send {
+    /// How many unacknowledged events it takes at once; at least 1.
+    fn window(&self) -> usize;
+
+    /// Sends an event after all those before it. Does not wait: the answer comes through the future.
+    fn publish(&self, event: &StoredEvent) -> Acknowledgement;
+
+    /// Sends the presence, which the broker retains for later subscribers.
+    fn announce(&self, presence: &Presence) -> Acknowledgement;
+
+    /// Resolves with the reason when the connection is lost. The future may be dropped and asked for again.
+    fn lost(&self) -> impl Future<Output = String> + Send;
+
+    /// Hangs up in good order, so that the last will is not sent. Bounded in time.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// The broker's answer to one message, to come.
+pub type Acknowledgement = BoxFuture<'static, Answer>;
+
+/// What became of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The broker has it.
+    Accepted,
+    /// The broker does not take it.
+    Refused(Refusal),
+    /// Nobody knows, and the connection is of no more use.
+    Lost(String),
+}
+
+/// Why the broker does not take a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What follows from it.
+    pub verdict: Verdict,
+    /// In words, for the log.
+    pub reason: String,
+}
+
+/// What follows from a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// This message will never be taken; others may be.
+    Never,
+    /// The broker is busy; later it may take the same message.
+    NotNow,
+    /// The broker does not say. To be treated like a lost connection.
+    Unclear,
+}

@@ -1,0 +1,201 @@
+//! The relay against a scripted sink, in virtual time.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::recorder::{Deed, MemoryLog, Recorder};
+use super::{EventLog, Relay, RelayStatus, Verdict};
+use crate::clock::Clock;
+use crate::domain::{Revision, Timestamp};
+use crate::wire::presence::PresenceStatus::{Offline, Online};
+
+struct Running {
+    status: RelayStatus,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+async fn start(log: &MemoryLog, recorder: &Recorder) -> Running {
+    let status = RelayStatus::new(log.head(), Clock::new(|| Timestamp::UNIX_EPOCH));
+    let relay = Relay::new(log.clone(), recorder.clone(), status.clone()).await.unwrap();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(relay.run(stop.clone(), Duration::from_secs(10)));
+    Running { status, stop, task }
+}
+
+impl Running {
+    async fn reaches(&self, revision: i64) {
+        let reached = self.status.reached(Revision::new(revision));
+        timeout(Duration::from_secs(600), reached)
+            .await
+            .expect("the relay gets there");
+    }
+
+    async fn stops(self) {
+        self.stop.cancel();
+        timeout(Duration::from_secs(11), self.task)
+            .await
+            .expect("in time")
+            .unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_comes_once_and_in_order_when_nothing_goes_wrong() {
+    let (log, recorder) = (MemoryLog::with_events(2_000), Recorder::with_window(64));
+    let relay = start(&log, &recorder).await;
+    relay.reaches(2_000).await;
+    log.append(3);
+    relay.reaches(2_003).await;
+    relay.stops().await;
+    assert_eq!(recorder.connections(), [(1..=2_003).collect::<Vec<_>>()]);
+    assert_eq!(log.saved_cursor(), 2_003);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_loss_it_goes_back_to_the_first_unacknowledged_event() {
+    let log = MemoryLog::with_events(10);
+    let recorder = Recorder::with_window(4).script(5, &[Deed::HangUp]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(10).await;
+    let connections = recorder.connections();
+    assert_eq!(connections.len(), 2);
+    assert_eq!(connections[0][..5], [1, 2, 3, 4, 5]);
+    assert_eq!(connections[1], [5, 6, 7, 8, 9, 10]);
+    assert_eq!(relay.status.state().reconnects, 1);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cursor_never_passes_an_event_without_an_answer() {
+    let log = MemoryLog::with_events(10);
+    let recorder = Recorder::with_window(8).script(3, &[Deed::Ignore; 2]);
+    let relay = start(&log, &recorder).await;
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(relay.status.state().acknowledged, Revision::new(2));
+    assert_eq!(log.saved_cursor(), 2);
+    assert_eq!(recorder.connections(), [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10][..10].to_vec()]);
+    relay.reaches(10).await;
+    assert_eq!(
+        recorder.connections()[1..],
+        [[3, 4, 5, 6, 7, 8, 9, 10], [3, 4, 5, 6, 7, 8, 9, 10]]
+    );
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_the_broker_never_takes_is_set_aside_and_the_others_pass() {
+    let log = MemoryLog::with_events(6);
+    let recorder = Recorder::with_window(4).script(3, &[Deed::Refuse(Verdict::Never)]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(6).await;
+    assert_eq!(recorder.connections(), [[1, 2, 3, 4, 5, 6]]);
+    assert_eq!(relay.status.state().set_aside, 1);
+    assert_eq!(relay.status.state().published, 5);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_broker_gets_the_same_event_again_later_however_often() {
+    let log = MemoryLog::with_events(3);
+    let recorder = Recorder::with_window(4).script(2, &[Deed::Refuse(Verdict::NotNow); 9]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(3).await;
+    assert_eq!(recorder.connections().len(), 10);
+    assert_eq!(relay.status.state().set_aside, 0);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_is_sent_alone_once_and_then_set_aside() {
+    let log = MemoryLog::with_events(6);
+    let recorder = Recorder::with_window(4).script(3, &[Deed::HangUp; 100]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(6).await;
+    let connections = recorder.connections();
+    assert_eq!(connections.len(), 5);
+    assert_eq!(connections[3], [3], "alone");
+    assert_eq!(connections[4], [4, 5, 6]);
+    assert_eq!(relay.status.state().set_aside, 1);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_taken_when_it_travels_alone_is_no_poison() {
+    let log = MemoryLog::with_events(6);
+    let recorder = Recorder::with_window(4).script(3, &[Deed::HangUp; 3]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(6).await;
+    assert_eq!(recorder.connections()[3], [3, 4, 5, 6]);
+    assert_eq!(relay.status.state().set_aside, 0);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_is_away_costs_nothing_but_time() {
+    let log = MemoryLog::with_events(3);
+    let recorder = Recorder::with_window(4).refuse_connects(20);
+    let relay = start(&log, &recorder).await;
+    sleep(Duration::from_secs(2)).await;
+    let state = relay.status.state();
+    assert!(!state.connected);
+    assert_eq!(state.last_error.as_deref(), Some("nobody there"));
+    assert_eq!(state.oldest_pending, Timestamp::from_unix_ms(1));
+    assert_eq!(relay.status.lag().events, 3);
+    relay.reaches(3).await;
+    assert_eq!(relay.status.lag().events, 0);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_retained_head_follows_within_five_seconds_and_not_at_every_change() {
+    let (log, recorder) = (MemoryLog::with_events(1), Recorder::with_window(4));
+    let relay = start(&log, &recorder).await;
+    relay.reaches(1).await;
+    assert_eq!(recorder.presences(), [(Online, 1)]);
+    for _ in 0..100 {
+        log.append(1);
+        sleep(Duration::from_millis(10)).await;
+    }
+    sleep(Duration::from_secs(4)).await;
+    let presences = recorder.presences();
+    assert_eq!(presences.last(), Some(&(Online, 101)));
+    assert!(presences.len() <= 4, "{presences:?}");
+    relay.stops().await;
+    assert_eq!(recorder.presences().last(), Some(&(Offline, 101)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_publishes_what_is_there_and_says_farewell() {
+    let (log, recorder) = (MemoryLog::with_events(1_500), Recorder::with_window(4));
+    start(&log, &recorder).await.stops().await;
+    assert_eq!(recorder.connections(), [(1..=1_500).collect::<Vec<_>>()]);
+    assert_eq!(recorder.presences().last(), Some(&(Offline, 1_500)));
+    assert_eq!(log.saved_cursor(), 1_500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_in_time_when_the_broker_does_not_answer() {
+    let log = MemoryLog::with_events(5);
+    let recorder = Recorder::with_window(4).script(2, &[Deed::Ignore; 100]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(1).await;
+    relay.stops().await;
+    assert_eq!(log.saved_cursor(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_relay_goes_on_where_the_last_one_stopped() {
+    let (log, recorder) = (MemoryLog::with_events(5), Recorder::with_window(4));
+    let first = start(&log, &recorder).await;
+    first.reaches(5).await;
+    first.stops().await;
+    log.append(2);
+    let second = start(&log, &recorder).await;
+    second.reaches(7).await;
+    second.stops().await;
+    assert_eq!(recorder.connections()[1], [6, 7]);
+}

@@ -1,0 +1,219 @@
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io, thread};
+
+use mqtt5::broker::config::{BrokerConfig, StorageBackend, StorageConfig};
+use mqtt5::broker::server::MqttBroker;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::BrokerError;
+use super::guard::Guard;
+use crate::config::MqttConfig;
+use crate::mqtt::endpoint::{Credentials, Endpoint};
+use crate::mqtt::topics::Topics;
+
+/// A running broker, on a thread and a runtime of its own, so that busy HTTP workers cannot starve it.
+pub struct Broker {
+    address: SocketAddr,
+    relay: Credentials,
+    stop: CancellationToken,
+    stopped: CancellationToken,
+}
+
+/// The user name under which the relay comes, with a secret of this process.
+const RELAY_USER: &str = "sensorcast-relay";
+/// Clients at a time.
+const MAX_CLIENTS: usize = 1_000;
+/// A packet's bytes; an event has less than 100 KiB. The library's default of 256 MiB makes Python's Paho refuse the
+/// connection.
+const MAX_PACKET_BYTES: usize = 1 << 20;
+/// How long a client that is away keeps its subscriptions and queue.
+const SESSION_EXPIRY: Duration = Duration::from_secs(60 * 60);
+/// What is queued for one client that is away, and then no more: the event log is there for the rest.
+const MAX_QUEUED_MESSAGES: usize = 2_000;
+const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// What is queued for one client that is connected and slow. Small, because the publisher waits for a while when it is
+/// full.
+const CLIENT_CHANNEL_CAPACITY: usize = 1_000;
+/// How often expired sessions are removed.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a start may take; a stop has the same time before it is forced.
+const START_LIMIT: Duration = Duration::from_secs(5);
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+const WORKER_THREADS: usize = 2;
+
+impl Broker {
+    /// Starts a broker on `config.bind`, and returns when it accepts connections.
+    ///
+    /// # Errors
+    /// When it cannot listen there, or does not start within 5 s.
+    pub async fn start(config: &MqttConfig) -> Result<Self, BrokerError> {
+        probe(config.bind)?;
+        let relay = Credentials {
+            user: RELAY_USER.to_owned(),
+            password: random_secret()?,
+        };
+        let guard = Guard {
+            relay: relay.clone(),
+            topics: Topics::new(&config.topic_prefix)?,
+        };
+        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let (tell_ready, ready) = oneshot::channel();
+        let task = Task {
+            bind: config.bind,
+            guard: Arc::new(guard),
+            tell_ready,
+            stop: stop.clone(),
+        };
+        let at_end = stopped.clone().drop_guard();
+        thread::Builder::new()
+            .name("mqtt-broker".to_owned())
+            .spawn(move || {
+                let _at_end = at_end;
+                task.run();
+            })
+            .map_err(start_error)?;
+        let address = timeout(START_LIMIT, ready)
+            .await
+            .map_err(start_error)?
+            .map_err(start_error)??;
+        Ok(Self {
+            address,
+            relay,
+            stop,
+            stopped,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How the relay reaches it, and is known to it.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint::local(self.address, self.relay.clone())
+    }
+
+    /// Resolves when it has stopped, by [`Broker::shutdown`] or by itself.
+    pub async fn stopped(&self) {
+        self.stopped.cancelled().await;
+    }
+
+    /// Stops it: in good order within 2 s, by force after that.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.stopped.cancelled().await;
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Broker({})", self.address)
+    }
+}
+
+/// What happens on the broker's own thread.
+struct Task {
+    bind: SocketAddr,
+    guard: Arc<Guard>,
+    tell_ready: oneshot::Sender<Result<SocketAddr, BrokerError>>,
+    stop: CancellationToken,
+}
+
+impl Task {
+    fn run(self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKER_THREADS)
+            .thread_name("mqtt-broker")
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => {
+                runtime.block_on(self.serve());
+                runtime.shutdown_background();
+            }
+            Err(cause) => drop(self.tell_ready.send(Err(start_error(cause)))),
+        }
+    }
+
+    async fn serve(self) {
+        let mut broker = match MqttBroker::with_config(broker_config(self.bind)).await {
+            Ok(broker) => broker.with_auth_provider(self.guard),
+            Err(cause) => return drop(self.tell_ready.send(Err(start_error(cause)))),
+        };
+        // A shutdown before the broker is ready would be lost, so `ready` comes first; all three before `run`.
+        let (address, shutdown, mut ready) = (broker.local_addr(), broker.shutdown_handle(), broker.ready_receiver());
+        let mut running = tokio::spawn(async move { broker.run().await });
+        let is_ready = tokio::select! {
+            ready = ready.wait_for(|is_ready| *is_ready) => ready.is_ok(),
+            _ = &mut running => false,
+        };
+        let started = address
+            .filter(|_| is_ready)
+            .ok_or_else(|| start_error("it stopped at once"));
+        let failed = started.is_err();
+        if self.tell_ready.send(started).is_err() || failed {
+            return running.abort();
+        }
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            outcome = &mut running => return error!(?outcome, "the built-in broker stopped by itself"),
+        }
+        shutdown.shutdown();
+        if timeout(STOP_LIMIT, &mut running).await.is_err() {
+            running.abort();
+        }
+    }
+}
+
+fn broker_config(bind: SocketAddr) -> BrokerConfig {
+    // Without persistence there are no queues for clients that are away; in memory it needs no files.
+    let storage = StorageConfig::new()
+        .with_backend(StorageBackend::Memory)
+        .with_persistence(true)
+        .with_cleanup_interval(CLEANUP_INTERVAL)
+        .with_max_queued_messages_per_client(MAX_QUEUED_MESSAGES)
+        .with_max_queued_bytes_per_client(MAX_QUEUED_BYTES);
+    // Exactly one address: of two with one in use the library reports success.
+    BrokerConfig::new()
+        .with_bind_address(bind)
+        .with_max_clients(MAX_CLIENTS)
+        .with_max_packet_size(MAX_PACKET_BYTES)
+        .with_session_expiry(SESSION_EXPIRY)
+        .with_client_channel_capacity(CLIENT_CHANNEL_CAPACITY)
+        .with_storage(storage)
+}
+
+/// Asks the system for the address before the broker does, because the broker reports a failure as text alone.
+fn probe(address: SocketAddr) -> Result<(), BrokerError> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::AddrInUse => Err(BrokerError::AddressInUse { address }),
+        Err(cause) => Err(BrokerError::Bind { address, cause }),
+    }
+}
+
+/// 128 bits from the operating system, in hexadecimal.
+fn random_secret() -> Result<String, BrokerError> {
+    let (high, low) = getrandom::u64()
+        .and_then(|high| Ok((high, getrandom::u64()?)))
+        .map_err(start_error)?;
+    Ok(format!("{high:016x}{low:016x}"))
+}
+
+fn start_error(cause: impl fmt::Display) -> BrokerError {
+    BrokerError::Start(cause.to_string())
+}

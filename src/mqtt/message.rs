@@ -1,0 +1,70 @@
+use paho_mqtt::{Error, Message, MessageBuilder, Properties, PropertyCode};
+
+use super::topics::Topics;
+use crate::domain::{Cursor, Epoch};
+use crate::store::StoredEvent;
+use crate::wire::presence::Presence;
+
+/// Makes MQTT messages of what the relay publishes.
+#[derive(Debug)]
+pub(super) struct Messages {
+    pub(super) topics: Topics,
+    pub(super) epoch: Epoch,
+    /// The URL of the service: the `source` of every event.
+    pub(super) source: String,
+    /// Of the events: 0, 1 or 2.
+    pub(super) qos: i32,
+}
+
+const CONTENT_TYPE: &str = "application/json";
+/// What `type` starts with. CloudEvents advises a reverse DNS name; the project owns no domain, so it claims none.
+const EVENT_TYPE_PREFIX: &str = "sensorcast.sensor.";
+/// The presence is one message a second at most and has to arrive, whatever the events do.
+const PRESENCE_QOS: i32 = 1;
+/// MQTT 5 §3.3.2.3.2: the payload is UTF-8.
+const UTF_8: u8 = 1;
+
+impl Messages {
+    /// An event, with the CloudEvents 1.0 attributes as user properties (MQTT binding §3.1, binary mode).
+    pub(super) fn event(&self, event: &StoredEvent) -> Result<Message, Error> {
+        let cursor = Cursor {
+            epoch: self.epoch.clone(),
+            revision: event.revision,
+        };
+        let mut properties = json_properties()?;
+        for (name, value) in [
+            ("specversion", "1.0"),
+            ("id", &cursor.to_string()),
+            ("source", &self.source),
+            ("type", &format!("{EVENT_TYPE_PREFIX}{}", event.kind.as_str())),
+            ("subject", &event.sensor.to_string()),
+            ("time", &event.committed_at.to_string()),
+        ] {
+            properties.push_string_pair(PropertyCode::UserProperty, name, value)?;
+        }
+        Ok(MessageBuilder::new()
+            .topic(self.topics.sensor(event.sensor))
+            .payload(event.payload.as_ref())
+            .qos(self.qos)
+            .properties(properties)
+            .finalize())
+    }
+
+    /// The presence, retained.
+    pub(super) fn presence(&self, presence: &Presence) -> Result<Message, Error> {
+        Ok(MessageBuilder::new()
+            .topic(self.topics.collection())
+            .payload(presence.to_json().as_ref())
+            .qos(PRESENCE_QOS)
+            .retained(true)
+            .properties(json_properties()?)
+            .finalize())
+    }
+}
+
+fn json_properties() -> Result<Properties, Error> {
+    let mut properties = Properties::new();
+    properties.push_byte(PropertyCode::PayloadFormatIndicator, UTF_8)?;
+    properties.push_string(PropertyCode::ContentType, CONTENT_TYPE)?;
+    Ok(properties)
+}

@@ -1,0 +1,15 @@
+//! MQTT behind our own types: [`PahoSink`] publishes what the relay gives it, [`Topics`] says where, and
+//! [`broker`] is the broker that a service without any set-up runs in its own process.
+
+pub mod broker;
+mod client_id;
+pub mod double_free;
+mod endpoint;
+mod message;
+mod paho;
+mod refusal;
+mod topics;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use paho::{PahoSink, SinkError};
+pub use topics::{TopicError, Topics};

@@ -1,0 +1,304 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::ready;
+use paho_mqtt::{
+    AsyncClient, ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Error, Message, PersistenceType,
+    PropertyCode, ReasonCode, ServerResponse, SslOptionsBuilder,
+};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use url::Url;
+
+use super::endpoint::Endpoint;
+use super::message::Messages;
+use super::refusal::{answer, refusal};
+use super::topics::{TopicError, Topics};
+use super::{client_id, double_free};
+use crate::config::MqttConfig;
+use crate::domain::Epoch;
+use crate::events::{Acknowledgement, Answer, Connection, Sink};
+use crate::store::StoredEvent;
+use crate::wire::presence::Presence;
+
+/// Publishes to an MQTT 5 broker by the Eclipse Paho client.
+///
+/// Every connection has a client of its own: Paho sends what it has queued for a lost connection *first* after a
+/// reconnect of the same client, which breaks the order. And one client that never connects lives as long as the
+/// process: without it, dropping the last client stops Paho's threads and can deadlock every Paho call in the process
+/// (paho.mqtt.rust issues #239, #207).
+pub struct PahoSink {
+    endpoint: Endpoint,
+    messages: Arc<Messages>,
+    client_id: String,
+    /// How often another client took our client id away from us.
+    takeovers: Arc<AtomicU32>,
+}
+
+/// Why there can be no such sink.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The topic prefix is not one.
+    #[error(transparent)]
+    Prefix(#[from] TopicError),
+    /// Paho does not start.
+    #[error("the MQTT client library does not start: {0}")]
+    Library(#[from] Error),
+}
+
+/// The most messages that wait for an answer. Twice as many bring nothing but latency, and Paho's search for a free
+/// message id is linear in it.
+const MAX_WINDOW: u16 = 64;
+/// How soon the broker finds out that we are gone: after one and a half of this.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(4);
+/// What is waited for an attempt that ignores [`CONNECT_LIMIT`], a name resolver that hangs for example.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// More than the bytes of a PUBLISH besides topic, properties and payload (MQTT 5 §3.3).
+const PUBLISH_OVERHEAD: usize = 16;
+
+impl PahoSink {
+    /// A sink that publishes to `endpoint`; it connects when the relay asks it to.
+    ///
+    /// # Errors
+    /// When the topic prefix is not one, or Paho does not start.
+    pub fn new(endpoint: Endpoint, config: &MqttConfig, epoch: &Epoch, public_url: &Url) -> Result<Self, SinkError> {
+        double_free::keep_linked();
+        keep_library_alive()?;
+        Ok(Self {
+            endpoint,
+            messages: Arc::new(Messages {
+                topics: Topics::new(&config.topic_prefix)?,
+                epoch: epoch.clone(),
+                source: public_url.as_str().trim_end_matches('/').to_owned(),
+                qos: i32::from(config.qos),
+            }),
+            client_id: client_id::of(epoch),
+            takeovers: Arc::default(),
+        })
+    }
+
+    /// The id is stable, so that the broker ends a half-open connection of ours when we come back. But two clients with
+    /// one id push each other out for ever, so we give way to whoever takes ours.
+    fn client_id(&self) -> String {
+        match self.takeovers.load(Ordering::Relaxed) {
+            0 => self.client_id.clone(),
+            count => format!("{}.{count}", self.client_id),
+        }
+    }
+
+    fn client(&self) -> Result<AsyncClient, Error> {
+        CreateOptionsBuilder::new()
+            .server_uri(self.endpoint.server_uri())
+            .client_id(self.client_id())
+            .persistence(PersistenceType::None)
+            .send_while_disconnected(false)
+            .create_client()
+    }
+
+    fn connect_options(&self, last_will: &Presence) -> Result<ConnectOptions, Error> {
+        let mut options = ConnectOptionsBuilder::new_v5();
+        options
+            .clean_start(true)
+            .keep_alive_interval(KEEP_ALIVE)
+            .connect_timeout(CONNECT_LIMIT)
+            .will_message(self.messages.presence(last_will)?);
+        if let Some(credentials) = &self.endpoint.credentials {
+            options.user_name(&*credentials.user).password(&*credentials.password);
+        }
+        if self.endpoint.tls {
+            // The certificate authorities are the system's, by default.
+            let tls = SslOptionsBuilder::new()
+                .enable_server_cert_auth(true)
+                .verify(true)
+                .finalize();
+            options.ssl_options(tls);
+        }
+        Ok(options.finalize())
+    }
+}
+
+impl Sink for PahoSink {
+    type Connection = PahoConnection;
+
+    async fn connect(&mut self, last_will: Presence) -> Result<PahoConnection, String> {
+        let describe = |error: Error| format!("{}: {error}", self.endpoint);
+        let options = self.connect_options(&last_will).map_err(describe)?;
+        let client = self.client().map_err(describe)?;
+        let lost = watch_connection(&client, &self.takeovers);
+        let messages = Arc::clone(&self.messages);
+        // In a task of its own: a connect that is pending must not be cancelled, whatever becomes of the relay.
+        let attempt = tokio::spawn(async move {
+            let outcome = client.connect(options).await;
+            let mut connection = PahoConnection {
+                client: Some(client),
+                lost,
+                messages,
+                limits: Limits::default(),
+            };
+            connection.limits = Limits::from(&outcome?);
+            connection.wait_for_paho().await;
+            Ok(connection)
+        });
+        match timeout(ATTEMPT_LIMIT, attempt).await {
+            Ok(Ok(outcome)) => outcome.map_err(describe),
+            Ok(Err(panic)) => Err(panic.to_string()),
+            Err(_) => Err(format!("{}: no answer", self.endpoint)),
+        }
+    }
+}
+
+/// One connection, and the client that exists for it alone.
+pub struct PahoConnection {
+    /// `None` only when it is being dropped.
+    client: Option<AsyncClient>,
+    lost: watch::Receiver<Option<String>>,
+    messages: Arc<Messages>,
+    limits: Limits,
+}
+
+/// What the broker said in its CONNACK (MQTT 5 §3.2.2.3).
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    receive_maximum: u16,
+    packet_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            receive_maximum: u16::MAX,
+            packet_bytes: usize::MAX,
+        }
+    }
+}
+
+impl From<&ServerResponse> for Limits {
+    fn from(response: &ServerResponse) -> Self {
+        let properties = response.properties();
+        let default = Self::default();
+        let packet_bytes = properties
+            .get_val::<u32>(PropertyCode::MaximumPacketSize)
+            .and_then(|bytes| usize::try_from(bytes).ok());
+        Self {
+            receive_maximum: properties
+                .get_val(PropertyCode::ReceiveMaximum)
+                .unwrap_or(default.receive_maximum),
+            packet_bytes: packet_bytes.unwrap_or(default.packet_bytes),
+        }
+    }
+}
+
+impl Connection for PahoConnection {
+    fn window(&self) -> usize {
+        usize::from(self.limits.receive_maximum.clamp(1, MAX_WINDOW))
+    }
+
+    fn publish(&self, event: &StoredEvent) -> Acknowledgement {
+        self.send(self.messages.event(event))
+    }
+
+    fn announce(&self, presence: &Presence) -> Acknowledgement {
+        self.send(self.messages.presence(presence))
+    }
+
+    async fn lost(&self) -> String {
+        let mut lost = self.lost.clone();
+        match lost.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "the client is gone".to_owned(),
+        }
+    }
+
+    async fn close(mut self) {
+        if let Some(client) = self.client.take() {
+            // Late or failed, the client is dropped all the same.
+            let _ = timeout(DISCONNECT_LIMIT, client.disconnect(None)).await;
+            let _ = tokio::task::spawn_blocking(move || drop(client)).await;
+        }
+    }
+}
+
+impl PahoConnection {
+    fn send(&self, message: Result<Message, Error>) -> Acknowledgement {
+        let sent = message.and_then(|message| {
+            if size(&message) > self.limits.packet_bytes {
+                return Ok(None);
+            }
+            match &self.client {
+                Some(client) => client.try_publish(message).map(Some),
+                None => Err(Error::Disconnected),
+            }
+        });
+        match sent {
+            Ok(Some(token)) => token.map(answer).boxed(),
+            // The broker would hang up on it without a word.
+            Ok(None) => ready(Answer::Refused(refusal(ReasonCode::PacketTooLarge))).boxed(),
+            Err(error) => ready(Answer::Lost(error.to_string())).boxed(),
+        }
+    }
+
+    /// A connect resolves while Paho still holds its lock; this call waits for the same lock. To drop a client before
+    /// that can deadlock the process.
+    async fn wait_for_paho(&self) {
+        if let Some(client) = self.client.clone() {
+            let _ = tokio::task::spawn_blocking(move || client.is_connected()).await;
+        }
+    }
+}
+
+impl Drop for PahoConnection {
+    /// Dropping a client waits for Paho's lock, so it happens where waiting is allowed.
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(client));
+        }
+    }
+}
+
+/// What the client learns about its connection. The callbacks run on Paho's own threads, which serve all clients: they
+/// only leave word.
+fn watch_connection(client: &AsyncClient, takeovers: &Arc<AtomicU32>) -> watch::Receiver<Option<String>> {
+    let (word, lost) = watch::channel(None);
+    let (on_lost, on_disconnected) = (word.clone(), word);
+    client.set_connection_lost_callback(move |_| {
+        on_lost.send_if_modified(|reason| {
+            let is_first = reason.is_none();
+            reason.get_or_insert_with(|| "connection lost".to_owned());
+            is_first
+        });
+    });
+    let takeovers = Arc::clone(takeovers);
+    client.set_disconnected_callback(move |_, _, code| {
+        if code == ReasonCode::SessionTakenOver {
+            takeovers.fetch_add(1, Ordering::Relaxed);
+        }
+        on_disconnected.send_replace(Some(format!("the broker disconnected: {code}")));
+    });
+    lost
+}
+
+fn size(message: &Message) -> usize {
+    let (topic, payload) = (message.topic().len(), message.payload().len());
+    topic + payload + message.properties().byte_len() + PUBLISH_OVERHEAD
+}
+
+fn keep_library_alive() -> Result<(), Error> {
+    static NEVER_CONNECTED: OnceLock<AsyncClient> = OnceLock::new();
+    if NEVER_CONNECTED.get().is_none() {
+        let client = CreateOptionsBuilder::new()
+            .server_uri("tcp://127.0.0.1:1")
+            .client_id("sensorcast-never-connected")
+            .persistence(PersistenceType::None)
+            .create_client()?;
+        // Of two at once the second is not needed.
+        let _ = NEVER_CONNECTED.set(client);
+    }
+    Ok(())
+}

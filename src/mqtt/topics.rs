@@ -1,0 +1,89 @@
+use crate::domain::SensorId;
+
+/// The topics of one service: the collection's own, and one for each sensor below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    collection: String,
+}
+
+/// Why a prefix is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// Longer than any broker should have to take.
+    #[error("a topic prefix has at most {} bytes", Topics::MAX_PREFIX_LENGTH)]
+    TooLong,
+    /// Holds what MQTT does not allow in a topic name, or keeps for the broker.
+    #[error("a topic prefix has no +, #, control character, and does not start with $")]
+    Forbidden,
+}
+
+impl Topics {
+    /// The longest prefix, in bytes. Paho C encodes the length of a topic modulo 65,536 without a check, and brokers
+    /// have limits of their own.
+    pub const MAX_PREFIX_LENGTH: usize = 256;
+    const COLLECTION: &str = "sensors";
+
+    /// The topics after a prefix, e.g. `plant7/`; it may be empty.
+    ///
+    /// # Errors
+    /// When a topic after this prefix would not be valid (MQTT 5 §4.7).
+    pub fn new(prefix: &str) -> Result<Self, TopicError> {
+        if prefix.len() > Self::MAX_PREFIX_LENGTH {
+            return Err(TopicError::TooLong);
+        }
+        let forbidden = |c: char| matches!(c, '+' | '#') || c.is_control();
+        if prefix.starts_with('$') || prefix.contains(forbidden) {
+            return Err(TopicError::Forbidden);
+        }
+        Ok(Self {
+            collection: format!("{prefix}{}", Self::COLLECTION),
+        })
+    }
+
+    /// Where the presence is retained: `{prefix}sensors`.
+    #[must_use]
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    /// Where the events of a sensor go: `{prefix}sensors/{id}`. Valid and short, because its parts are.
+    #[must_use]
+    pub fn sensor(&self, id: SensorId) -> String {
+        let topic = format!("{}/{id}", self.collection);
+        debug_assert!(topic.len() < Self::MAX_PREFIX_LENGTH + 64 && !topic.contains(['+', '#', '\0']));
+        topic
+    }
+
+    /// Whether only the service itself may publish there.
+    #[must_use]
+    pub fn owns(&self, topic: &str) -> bool {
+        topic
+            .strip_prefix(&self.collection)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_that_could_break_a_topic_is_refused() {
+        for prefix in ["+/", "a/#", "$SYS/", "a\0", "a\n", &"x".repeat(257)] {
+            assert!(Topics::new(prefix).is_err(), "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn the_service_owns_its_collection_and_nothing_beside_it() {
+        let topics = Topics::new("plant7/").unwrap();
+        let id = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90".parse().unwrap();
+        assert_eq!(topics.sensor(id), format!("plant7/sensors/{id}"));
+        for topic in ["plant7/sensors", "plant7/sensors/", "plant7/sensors/x/state"] {
+            assert!(topics.owns(topic), "{topic}");
+        }
+        for topic in ["sensors/x", "plant7/sensorsx", "plant7", "x/plant7/sensors"] {
+            assert!(!topics.owns(topic), "{topic}");
+        }
+    }
+}

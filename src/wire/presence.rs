@@ -1,0 +1,67 @@
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::domain::{Epoch, Revision};
+
+/// The retained message on the collection's own topic: whether the publisher is there, and the newest revision, so that a
+/// subscriber sees a lost tail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// Whether the publisher is there.
+    pub status: PresenceStatus,
+    /// The life of the store.
+    pub epoch: Epoch,
+    /// The newest committed revision, published already or not.
+    pub revision: Revision,
+}
+
+/// Whether the publisher is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresenceStatus {
+    /// It publishes.
+    Online,
+    /// It has stopped, or the broker lost it (the Last Will).
+    Offline,
+}
+
+impl Presence {
+    /// The JSON text, e.g. `{"status":"online","epoch":"k3f9q2vt","revision":45}`.
+    #[must_use]
+    pub fn to_json(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Wire<'a> {
+            status: &'static str,
+            epoch: &'a str,
+            revision: i64,
+        }
+        let status = match self.status {
+            PresenceStatus::Online => "online",
+            PresenceStatus::Offline => "offline",
+        };
+        let wire = Wire {
+            status,
+            epoch: self.epoch.as_str(),
+            revision: self.revision.get(),
+        };
+        // Two texts and a number always serialize; an empty payload would only clear the retained message.
+        serde_json::to_vec(&wire).unwrap_or_default().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_presence_reads_as_the_contract_writes_it() {
+        let presence = Presence {
+            status: PresenceStatus::Online,
+            epoch: Epoch::from_random(0),
+            revision: Revision::new(45),
+        };
+        assert_eq!(
+            presence.to_json(),
+            r#"{"status":"online","epoch":"aaaaaaaa","revision":45}"#
+        );
+    }
+}
