@@ -25,8 +25,8 @@ use crate::wire::link::LinkBase;
 
 /// How long a stop may take: what is running is finished and what can be published is published within this.
 const STOP_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// What is kept of it for closing the broker and the store.
-const CLOSE_RESERVE: Duration = Duration::from_secs(2);
+/// The part of it in which events are published; the rest is for closing the broker and the store.
+const PUBLISH_TIME_LIMIT: Duration = Duration::from_secs(8);
 
 /// A running service.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl App {
             .with_context(|| format!("HTTP_BIND: cannot listen on {}", config.http.bind))?;
         tokio::spawn(server);
         let relay_stop = CancellationToken::new();
-        let relay = tokio::spawn(relay.run(relay_stop.clone(), STOP_TIME_LIMIT - CLOSE_RESERVE));
+        let relay = tokio::spawn(relay.run(relay_stop.clone(), PUBLISH_TIME_LIMIT));
         tracing::info!(http = %address, epoch = %store.epoch(), revision = store.head().borrow().get(), "listening");
         Ok(Self {
             http_addr: address,
@@ -145,8 +145,8 @@ impl App {
     /// Stops: accepts no more requests, finishes those that run, publishes what can be published, and closes the database.
     /// Takes 10 s at most.
     pub async fn stop(self) {
-        let deadline = Instant::now() + STOP_TIME_LIMIT;
-        let publish_until = deadline - CLOSE_RESERVE;
+        let now = Instant::now();
+        let (publish_until, deadline) = (now + PUBLISH_TIME_LIMIT, now + STOP_TIME_LIMIT);
         if timeout_at(publish_until, self.http.stop(true)).await.is_err() {
             tracing::warn!("requests were still running and are cut off");
         }

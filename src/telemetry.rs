@@ -8,6 +8,9 @@ use tracing_subscriber::fmt::time::SystemTime;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// Libraries that tell at `info` what is of interest only to those who debug them; a filter that names one is obeyed.
+const QUIET: &str = "mqtt5=warn,mqtt5_protocol=warn,actix_server=warn,actix_http=warn";
+
 /// Starts logging for the whole process.
 ///
 /// # Errors
@@ -15,7 +18,7 @@ use crate::config::{LogConfig, LogFormat};
 /// When the filter is invalid, which parsing the settings has excluded, or when the process already logs.
 pub fn start(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
-        .parse(&config.filter)
+        .parse(format!("{QUIET},{}", config.filter))
         .context("the log filter is invalid")?;
     // `SystemTime` prints RFC 3339 in UTC.
     let lines = tracing_subscriber::fmt()

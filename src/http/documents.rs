@@ -65,7 +65,7 @@ pub fn openapi_json(server: &str) -> anyhow::Result<String> {
 )]
 #[route("/openapi.json", method = "GET", method = "HEAD")]
 pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = openapi_json(&state.links().url("")).map_err(unwritable)?;
+    let document = openapi_json(&state.links().url("")).map_err(|error| unwritable(&error))?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
 
@@ -78,7 +78,7 @@ pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 )]
 #[route("/openapi.yaml", method = "GET", method = "HEAD")]
 pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = openapi_yaml(&state.links().url("")).map_err(unwritable)?;
+    let document = openapi_yaml(&state.links().url("")).map_err(|error| unwritable(&error))?;
     Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }
 
@@ -98,7 +98,7 @@ pub fn pages(public_url: &Url) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     }
 }
 
-fn unwritable(error: anyhow::Error) -> Problem {
+fn unwritable(error: &anyhow::Error) -> Problem {
     tracing::error!(%error, "the document cannot be written");
     Problem::of_kind(&problem::INTERNAL)
 }

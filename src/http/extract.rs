@@ -60,12 +60,11 @@ fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String>
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     let parameters: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
         let name = error.path().to_string();
-        // Unknown and repeated parameters have no path; their message names them.
-        if name == "." {
-            error.into_inner().to_string()
-        } else {
-            format!("{name}: {}", error.into_inner())
-        }
+        // Serde speaks of fields.
+        format!(
+            "{name}: {}",
+            error.into_inner().to_string().replace("field", "parameter")
+        )
     })?;
     parameters.validate().map_err(|errors| errors.to_string())?;
     Ok(parameters)

@@ -1,6 +1,7 @@
 //! The statements of the writer: each function is one step inside a transaction that the writer owns.
 
 use sqlx::SqliteConnection;
+use sqlx::error::DatabaseError;
 
 use super::reads::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
@@ -286,7 +287,7 @@ async fn name_taken<T>(
     let unique = |error: &sqlx::Error| {
         error
             .as_database_error()
-            .is_some_and(|error| error.is_unique_violation())
+            .is_some_and(DatabaseError::is_unique_violation)
     };
     if !written.as_ref().err().is_some_and(unique) {
         return Ok(None);

@@ -181,7 +181,9 @@ impl Writer {
             Err(GroupError::NotCommitted(error)) => {
                 tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
                 self.roll_back().await;
-                group.into_iter().for_each(|command| command.fail(&error));
+                for command in group {
+                    command.fail(&error);
+                }
             }
             Err(GroupError::OutcomeUnknown(error)) => {
                 tracing::error!(%error, "COMMIT failed, its outcome is unknown: stopping, so that the next start recovers");

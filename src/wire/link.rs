@@ -100,11 +100,7 @@ impl LinkBase {
     pub fn of_sensor(&self, id: SensorId, status: Status) -> Vec<Link> {
         const PATCH_TYPE: &str = "application/merge-patch+json";
         let own = self.sensor_url(&SensorRef::Id(id));
-        let mut links = vec![
-            Link::new("self", &own),
-            Link::new("collection", self.url("/sensors")),
-            Link::action("edit", &own, "PUT", "application/json"),
-        ];
+        let mut links = vec![Link::new("self", &own), Link::new("collection", self.url("/sensors"))];
         links.extend(match status {
             Status::Active => vec![
                 Link::action("report", &own, "PATCH", PATCH_TYPE),
@@ -128,15 +124,15 @@ mod tests {
         let relations = |status| -> Vec<_> { base.of_sensor(id, status).into_iter().map(|link| link.rel).collect() };
         assert_eq!(
             relations(Status::Active),
-            ["self", "collection", "edit", "report", "deactivate", "monitor"]
+            ["self", "collection", "report", "deactivate", "monitor"]
         );
         assert_eq!(
             relations(Status::Inactive),
-            ["self", "collection", "edit", "activate", "monitor"]
+            ["self", "collection", "activate", "monitor"]
         );
         let links = base.of_sensor(id, Status::Active);
         assert_eq!(links[0].href, format!("https://example.org/api/sensors/{id}"));
-        assert_eq!(links[5].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
-        assert_eq!(links[5].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
+        assert_eq!(links[4].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
+        assert_eq!(links[4].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
     }
 }

@@ -1,3 +1,5 @@
+//! The head and the presence: what is retained on the topic `sensors`.
+
 use bytes::Bytes;
 use serde::Serialize;
 
