@@ -41,9 +41,9 @@ impl FromRequest for SensorPath {
 
 /// The query parameters as a `T`, which lists all that there are and validates their ranges.
 #[derive(Debug, Clone)]
-pub struct Query<T>(pub T);
+pub struct Parameters<T>(pub T);
 
-impl<T: DeserializeOwned + Validate> FromRequest for Query<T> {
+impl<T: DeserializeOwned + Validate> FromRequest for Parameters<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use validator::Validate;
 
 use crate::domain::{Precondition, SensorId};
-use crate::http::extract::Query;
+use crate::http::extract::Parameters;
 use crate::http::negotiation::require_acceptable;
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::{HttpState, conditional};
@@ -59,12 +59,12 @@ pub struct ListQuery {
 )]
 #[route("/sensors", method = "GET", method = "HEAD")]
 pub async fn list(
-    query: Query<ListQuery>,
+    query: Parameters<ListQuery>,
     request: HttpRequest,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     require_acceptable(&request, &mime::APPLICATION_JSON)?;
-    let Query(ListQuery { limit, cursor }) = query;
+    let Parameters(ListQuery { limit, cursor }) = query;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let after: Option<SensorId> = cursor.map(|cursor| cursor.parse()).transpose().map_err(|_| {
         Problem::new(
