@@ -66,7 +66,7 @@ $(PREPARE)/.sqlx: need-build
 	@rm -rf $(PREPARE) && mkdir -p $@
 	@cat migrations/*.sql | sqlite3 -bail $(PREPARE)/schema.db >/dev/null
 	@touch src/lib.rs
-	SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$(CURDIR)/$@ DATABASE_URL=sqlite://$(CURDIR)/$(PREPARE)/schema.db cargo check --locked
+	SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$(CURDIR)/$@ DATABASE_URL=sqlite://$(CURDIR)/$(PREPARE)/schema.db cargo check --lib --locked
 
 openapi: need-build ## Write openapi/openapi.yaml as the binary prints it
 	@mkdir -p target openapi

@@ -24,3 +24,6 @@ pub use log::EventLog;
 pub use relay::Relay;
 pub use sink::{Acknowledgement, Answer, Connection, Refusal, Sink, Verdict};
 pub use status::{Lag, RelayState, RelayStatus};
+
+// What a sink carries; `mqtt` takes it from here and knows no store.
+pub use crate::store::StoredEvent;

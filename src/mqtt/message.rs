@@ -2,7 +2,7 @@ use paho_mqtt::{Error, Message, MessageBuilder, Properties, PropertyCode};
 
 use super::topics::Topics;
 use crate::domain::{Cursor, Epoch};
-use crate::store::StoredEvent;
+use crate::events::StoredEvent;
 use crate::wire::presence::Presence;
 
 /// Makes MQTT messages of what the relay publishes.

@@ -19,8 +19,7 @@ use super::topics::{TopicError, Topics};
 use super::{client_id, double_free};
 use crate::config::MqttConfig;
 use crate::domain::Epoch;
-use crate::events::{Acknowledgement, Answer, Connection, Sink};
-use crate::store::StoredEvent;
+use crate::events::{Acknowledgement, Answer, Connection, Sink, StoredEvent};
 use crate::wire::presence::Presence;
 
 /// Publishes to an MQTT 5 broker by the Eclipse Paho client.

@@ -30,7 +30,7 @@ const MAX_READ_CONNECTIONS: u32 = 4;
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The folder or the lock file cannot be made or opened.
-    #[error("cannot create or open {path}: {source}")]
+    #[error("cannot create or open {path}")]
     File {
         /// Which.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum OpenError {
         version: i64,
     },
     /// SQLite cannot open it, or cannot read it.
-    #[error("cannot open {path} as an SQLite database: {source}")]
+    #[error("cannot open {path} as an SQLite database")]
     Database {
         /// The file.
         path: PathBuf,

@@ -1,0 +1,332 @@
+//! The binary as an operator meets it: its settings, its messages, its exit codes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot run the binary has failed")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The binary in an empty folder and an empty environment.
+struct Run {
+    folder: TempDir,
+    command: Command,
+}
+
+impl Run {
+    fn new(arguments: &[&str]) -> Run {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sensorcast"));
+        command
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .stdin(Stdio::null());
+        Run { folder, command }
+    }
+
+    fn env(mut self, variable: &str, value: impl AsRef<OsStr>) -> Run {
+        self.command.env(variable, value);
+        self
+    }
+
+    fn dotenv(self, content: &str) -> Run {
+        fs::write(self.folder.path().join(".env"), content).unwrap();
+        self
+    }
+
+    fn output(mut self) -> Output {
+        self.command.output().unwrap()
+    }
+
+    /// The one line on standard error of a run that ends with `exit_code`.
+    fn complaint(self, exit_code: i32) -> String {
+        let output = self.output();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(exit_code), "{line}");
+        assert_eq!(line.matches('\n').count(), 1, "one line: {line:?}");
+        assert!(output.stdout.is_empty());
+        line
+    }
+
+    fn text(self) -> String {
+        let output = self.output();
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// Each variable, a wrong value, and a word of what is allowed.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("HTTP_BIND", "localhost", "127.0.0.1:8000"),
+    ("PUBLIC_URL", "ftp://example.com", "http or https"),
+    ("REQUIRE_IF_MATCH", "maybe", "true, false, 1 or 0"),
+    ("DATABASE_URL", "postgres://h/db", "sqlite://"),
+    ("EVENT_RETENTION_HOURS", "-1", "from 0 to"),
+    ("EVENT_RETENTION_MIN", "1e6", "from 0 to"),
+    ("MQTT_URL", "http://h:1883", "mqtts://"),
+    ("MQTT_PUBLIC_URL", "http://h:1883", "mqtts"),
+    ("MQTT_BIND", "127.0.0.1:65536", "port"),
+    ("MQTT_TOPIC_PREFIX", "plant/+/", "levels"),
+    ("MQTT_QOS", "3", "0, 1 or 2"),
+    ("MQTT_RETAIN_STATE", "TRUE", "true, false, 1 or 0"),
+    ("LOG_FORMAT", "xml", "text or json"),
+    ("RUST_LOG", "sensorcast=loud", "debug"),
+];
+
+fn assert_names(line: &str, variable: &str, value: &str, allowed: &str) {
+    for part in [variable, &format!("{value:?}"), allowed] {
+        assert!(line.contains(part), "{part} is missing in {line:?}");
+    }
+}
+
+fn flag(variable: &str) -> String {
+    format!("--{}", variable.to_lowercase().replace('_', "-"))
+}
+
+#[test]
+fn a_wrong_variable_is_one_line_that_names_it_the_value_and_what_is_allowed() {
+    for (variable, value, allowed) in WRONG {
+        assert_names(
+            &Run::new(&[]).env(variable, value).complaint(2),
+            variable,
+            value,
+            allowed,
+        );
+    }
+}
+
+#[test]
+fn a_wrong_flag_is_the_same_line() {
+    for (variable, value, allowed) in WRONG {
+        let argument = format!("{}={value}", flag(variable));
+        assert_names(&Run::new(&["serve", &argument]).complaint(2), variable, value, allowed);
+    }
+}
+
+#[test]
+fn a_wrong_line_of_dotenv_is_the_same_line() {
+    for (variable, value, allowed) in WRONG {
+        let run = Run::new(&["health"]).dotenv(&format!("{variable}='{value}'\n"));
+        assert_names(&run.complaint(2), variable, value, allowed);
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_dotenv() {
+    let wrong = "HTTP_BIND=wrong-in-dotenv\n";
+    assert!(Run::new(&[]).dotenv(wrong).complaint(2).contains("wrong-in-dotenv"));
+    assert!(
+        Run::new(&[])
+            .dotenv(wrong)
+            .env("HTTP_BIND", "wrong-env")
+            .complaint(2)
+            .contains("wrong-env")
+    );
+    let all = Run::new(&["--http-bind", "wrong-flag"])
+        .dotenv(wrong)
+        .env("HTTP_BIND", "wrong-env");
+    assert!(all.complaint(2).contains("wrong-flag"));
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    for value in [
+        "mqtt://user:secret@h/path",
+        "mqtt://user:sec/secret@h",
+        "user:secret@",
+        "mqtt://user:secret@",
+    ] {
+        let line = Run::new(&[]).env("MQTT_URL", value).complaint(2);
+        assert!(line.contains("MQTT_URL") && !line.contains("secret"), "{line}");
+    }
+    let help = Run::new(&["--help"]).env("MQTT_URL", "mqtt://user:secret@h").text();
+    assert!(!help.contains("secret"), "{help}");
+}
+
+#[test]
+fn a_malformed_dotenv_is_one_line_without_the_value() {
+    let line = Run::new(&[])
+        .dotenv("RUST_LOG=info\nMQTT_URL=mqtt://user:secret word@h\n")
+        .complaint(2);
+    assert!(
+        line.contains(".env, line 2 (MQTT_URL)") && !line.contains("secret"),
+        "{line}"
+    );
+    assert!(
+        Run::new(&[])
+            .dotenv("HTTP_BIND\n")
+            .complaint(2)
+            .contains(".env, line 1")
+    );
+    assert!(
+        Run::new(&[])
+            .dotenv("HTTP_BIND=a\0b\n")
+            .complaint(2)
+            .contains(".env, line 1")
+    );
+}
+
+#[test]
+fn a_value_of_several_lines_or_strange_bytes_is_still_one_line() {
+    assert!(
+        Run::new(&[])
+            .env("HTTP_BIND", "a\nb")
+            .complaint(2)
+            .contains("HTTP_BIND")
+    );
+    assert!(
+        Run::new(&[])
+            .env("HTTP_BIND", OsStr::from_bytes(b"\xff"))
+            .complaint(2)
+            .contains("HTTP_BIND")
+    );
+    assert!(Run::new(&[]).env("HTTP_BIND", "x".repeat(10_000)).complaint(2).len() < 600);
+}
+
+#[test]
+fn an_unknown_argument_is_one_line() {
+    assert!(Run::new(&["--bogus"]).complaint(2).contains("--bogus"));
+    assert!(Run::new(&["bogus"]).complaint(2).contains("bogus"));
+    assert!(Run::new(&["--http-bind"]).complaint(2).contains("HTTP_BIND"));
+}
+
+#[test]
+fn version_and_help_are_printed_whatever_the_settings_are() {
+    assert_eq!(
+        Run::new(&["--version"]).env("HTTP_BIND", "x").text(),
+        format!("sensorcast {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    let help = Run::new(&["--help"]).env("HTTP_BIND", "x").text();
+    for word in [
+        "serve", "migrate", "openapi", "health", "HTTP:", "Store:", "MQTT:", "Logs:",
+    ] {
+        assert!(help.contains(word), "{word} is missing in\n{help}");
+    }
+}
+
+#[test]
+fn the_example_of_dotenv_has_every_setting_with_its_default_and_a_meaning() {
+    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
+    let help = Run::new(&["--help"]).text();
+    assert_eq!(settings_of_example(&example), settings_of_help(&help));
+}
+
+#[test]
+fn the_example_of_dotenv_is_valid() {
+    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
+    // A flag that is wrong ends the run before it listens, and only after everything else was found right.
+    let line = Run::new(&["--rust-log=a=b=c"]).dotenv(&example).complaint(2);
+    assert!(line.contains("RUST_LOG"), "{line}");
+}
+
+/// `NAME=default` of each line, sorted; each must follow a comment.
+fn settings_of_example(example: &str) -> Vec<String> {
+    let lines: Vec<_> = example.lines().collect();
+    let is_setting = |line: &&str| !line.starts_with('#') && !line.is_empty();
+    for pair in lines.windows(2).filter(|pair| is_setting(&pair[1])) {
+        assert!(pair[0].starts_with("# "), "{} has no meaning", pair[1]);
+    }
+    let mut settings: Vec<_> = lines
+        .iter()
+        .filter(|line| is_setting(line))
+        .map(ToString::to_string)
+        .collect();
+    settings.sort();
+    settings
+}
+
+/// `NAME=default` of each flag that is a variable too, sorted; a default that is not shown is empty.
+fn settings_of_help(help: &str) -> Vec<String> {
+    let between = |text: &str, start: &str, end: &str| {
+        text.split_once(start)
+            .and_then(|(_, rest)| rest.split_once(end))
+            .map(|(found, _)| found.to_owned())
+    };
+    let mut settings: Vec<_> = help
+        .lines()
+        .filter(|line| line.contains("[env: "))
+        .map(|line| {
+            let name = between(line, "[env: ", "]").unwrap();
+            format!(
+                "{}={}",
+                name.trim_end_matches('='),
+                between(line, "[default: ", "]").unwrap_or_default()
+            )
+        })
+        .collect();
+    settings.sort();
+    settings
+}
+
+#[test]
+fn health_of_nobody_is_one_line() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    assert!(
+        Run::new(&["health"])
+            .env("HTTP_BIND", &free)
+            .complaint(1)
+            .contains(&free)
+    );
+    assert!(
+        Run::new(&["health"])
+            .env("HTTP_BIND", "127.0.0.1:0")
+            .complaint(1)
+            .contains("HTTP_BIND")
+    );
+}
+
+#[test]
+fn the_openapi_document_is_printed_as_yaml_and_as_json() {
+    assert!(Run::new(&["openapi"]).text().starts_with("openapi: 3.1"));
+    let json: serde_json::Value = serde_json::from_str(&Run::new(&["openapi", "--json"]).text()).unwrap();
+    assert!(json["openapi"].as_str().unwrap().starts_with("3.1"));
+}
+
+#[test]
+fn migrate_creates_the_database_and_may_be_repeated() {
+    let run = Run::new(&["migrate"]).env("DATABASE_URL", "sqlite://new/folder/s.db");
+    let file = run.folder.path().join("new/folder/s.db");
+    let mut run = run;
+    for _ in 0..2 {
+        let output = run.command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(file.is_file());
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_exit_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (variable, other) in [("HTTP_BIND", "MQTT_BIND"), ("MQTT_BIND", "HTTP_BIND")] {
+        let run = Run::new(&["--rust-log=off"])
+            .env(variable, &address)
+            .env(other, "127.0.0.1:0");
+        let line = run.complaint(1);
+        assert!(line.contains(variable) && line.contains(&address), "{line}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_written_is_one_line_and_exit_code_1() {
+    let run = Run::new(&["--rust-log=off"])
+        .env("HTTP_BIND", "127.0.0.1:0")
+        .env("MQTT_BIND", "127.0.0.1:0");
+    fs::write(run.folder.path().join("file"), "").unwrap();
+    let line = run.env("DATABASE_URL", "sqlite://file/s.db").complaint(1);
+    assert!(line.contains("cannot create or open file"), "{line}");
+    assert_eq!(line.matches("os error").count(), 1, "{line}");
+}
