@@ -33,9 +33,32 @@ const MISSING: &[u16] = &[400, 404];
 fn paths() -> Vec<Case> {
     let long = "x".repeat(7_000);
     let segments = [
-        "%00", "s1%00", "s1%2F", "s%2F1", "%2e", "%2e%2e", "..%2fsensors", "%ff", "%c0%af", "%2573%2531", "s1;x=y", "s1%3Bx=y", "%73%31x",
-        "s1%20", "s1+", "s1*", "%", "%2", "%zz", "s1%0d%0a", "{s1}", "s1'--", "01936f0e7c1b7d619d0e2f1c3b5a7e90",
-        "%7B01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90%7D", "urn:uuid:01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90", &long,
+        "%00",
+        "s1%00",
+        "s1%2F",
+        "s%2F1",
+        "%2e",
+        "%2e%2e",
+        "..%2fsensors",
+        "%ff",
+        "%c0%af",
+        "%2573%2531",
+        "s1;x=y",
+        "s1%3Bx=y",
+        "%73%31x",
+        "s1%20",
+        "s1+",
+        "s1*",
+        "%",
+        "%2",
+        "%zz",
+        "s1%0d%0a",
+        "{s1}",
+        "s1'--",
+        "01936f0e7c1b7d619d0e2f1c3b5a7e90",
+        "%7B01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90%7D",
+        "urn:uuid:01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90",
+        &long,
     ];
     let mut cases: Vec<_> = segments
         .iter()
@@ -45,7 +68,14 @@ fn paths() -> Vec<Case> {
             case(&format!("path {method} {segment:.40}"), request, MISSING)
         })
         .collect();
-    for path in ["/sensors/s1/..", "/sensors/../sensors/s1", "/./sensors/s1", "//sensors/s1", "/sensors//s1", "/sensors/s1/"] {
+    for path in [
+        "/sensors/s1/..",
+        "/sensors/../sensors/s1",
+        "/./sensors/s1",
+        "//sensors/s1",
+        "/sensors//s1",
+        "/sensors/s1/",
+    ] {
         let request = format!("DELETE {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         cases.push(case(&format!("path {path}"), request, &[400, 404, 405]));
     }
@@ -58,10 +88,18 @@ fn media_types() -> Vec<Case> {
     let good = br#"{"name":"s2"}"#;
     let mut cases = Vec::new();
     for headers in [
-        "", "Content-Type: \r\n", "Content-Type: text/plain\r\n", "Content-Type: application/jsonp\r\n", "Content-Type: */*\r\n",
-        "Content-Type: application/json; charset=utf-16\r\n", "Content-Type: application/json; charset=latin1\r\n",
-        "Content-Type: application/problem+json\r\n", "Content-Type: multipart/form-data; boundary=x\r\n", "Content-Type: ;\r\n",
-        "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", "Content-Type: application/json\r\nContent-Encoding: br\r\n",
+        "",
+        "Content-Type: \r\n",
+        "Content-Type: text/plain\r\n",
+        "Content-Type: application/jsonp\r\n",
+        "Content-Type: */*\r\n",
+        "Content-Type: application/json; charset=utf-16\r\n",
+        "Content-Type: application/json; charset=latin1\r\n",
+        "Content-Type: application/problem+json\r\n",
+        "Content-Type: multipart/form-data; boundary=x\r\n",
+        "Content-Type: ;\r\n",
+        "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
+        "Content-Type: application/json\r\nContent-Encoding: br\r\n",
         "Content-Type: application/json\r\nContent-Encoding: nonsense\r\n",
     ] {
         for (method, path) in [("POST", "/sensors"), ("PUT", "/sensors/s1"), ("PATCH", "/sensors/s1")] {
@@ -109,20 +147,41 @@ fn syntax() -> Vec<Case> {
         ("hexadecimal", r#"{"name":"s2","value":0x10}"#.into()),
         ("lone high surrogate", r#"{"name":"s2","value":"\ud800"}"#.into()),
         ("lone low surrogate", r#"{"name":"s2","value":"\udc00"}"#.into()),
-        ("surrogates in the wrong order", r#"{"name":"s2","value":"\udc00\ud800"}"#.into()),
+        (
+            "surrogates in the wrong order",
+            r#"{"name":"s2","value":"\udc00\ud800"}"#.into(),
+        ),
         ("unknown escape", r#"{"name":"s2","value":"\x41"}"#.into()),
         ("raw line feed in a text", "{\"name\":\"s2\",\"value\":\"a\nb\"}".into()),
         ("raw NUL in a text", "{\"name\":\"s2\",\"value\":\"a\0b\"}".into()),
-        ("invalid UTF-8", Bytes::from_static(b"{\"name\":\"s2\",\"value\":\"\xff\"}")),
-        ("overlong UTF-8", Bytes::from_static(b"{\"name\":\"s2\",\"value\":\"\xc0\xaf\"}")),
-        ("UTF-8 surrogate", Bytes::from_static(b"{\"name\":\"s2\",\"value\":\"\xed\xa0\x80\"}")),
+        (
+            "invalid UTF-8",
+            Bytes::from_static(b"{\"name\":\"s2\",\"value\":\"\xff\"}"),
+        ),
+        (
+            "overlong UTF-8",
+            Bytes::from_static(b"{\"name\":\"s2\",\"value\":\"\xc0\xaf\"}"),
+        ),
+        (
+            "UTF-8 surrogate",
+            Bytes::from_static(b"{\"name\":\"s2\",\"value\":\"\xed\xa0\x80\"}"),
+        ),
         ("UTF-16", Bytes::from_static(b"\xff\xfe{\0}\0")),
         ("duplicate member", r#"{"name":"s2","name":"s3"}"#.into()),
         ("duplicate member, escaped", r#"{"name":"s2","n\u0061me":"s3"}"#.into()),
         ("duplicate member, equal", r#"{"name":"s2","value":1,"value":1}"#.into()),
-        ("duplicate in metadata", r#"{"name":"s2","metadata":{"a":1,"a":1}}"#.into()),
-        ("duplicate below an array", r#"{"name":"s2","metadata":{"a":[{"b":1,"b":2}]}}"#.into()),
-        ("duplicate in an unknown member", r#"{"name":"s2","colour":{"b":1,"b":2}}"#.into()),
+        (
+            "duplicate in metadata",
+            r#"{"name":"s2","metadata":{"a":1,"a":1}}"#.into(),
+        ),
+        (
+            "duplicate below an array",
+            r#"{"name":"s2","metadata":{"a":[{"b":1,"b":2}]}}"#.into(),
+        ),
+        (
+            "duplicate in an unknown member",
+            r#"{"name":"s2","colour":{"b":1,"b":2}}"#.into(),
+        ),
         ("depth over 32", deep_member.into()),
         ("depth over 32 of objects", deep_object.into()),
         ("depth 20,000", very_deep.into()),
@@ -132,7 +191,11 @@ fn syntax() -> Vec<Case> {
     let doors = [("POST", "/sensors"), ("PUT", "/sensors/s1"), ("PATCH", "/sensors/s1")];
     let both = bodies.iter().flat_map(|row| doors.map(|door| (row, door)));
     both.map(|((what, body), (method, path))| {
-        case(&format!("JSON {method} {what}"), with_body(method, path, JSON, body), &[400])
+        case(
+            &format!("JSON {method} {what}"),
+            with_body(method, path, JSON, body),
+            &[400],
+        )
     })
     .collect()
 }
@@ -141,7 +204,11 @@ fn shapes_and_sizes() -> Vec<Case> {
     let mut cases = Vec::new();
     for body in ["[]", "[{}]", "\"s2\"", "5", "null", "true"] {
         for (method, path) in [("POST", "/sensors"), ("PUT", "/sensors/s1"), ("PATCH", "/sensors/s1")] {
-            cases.push(case(&format!("shape {method} {body}"), with_body(method, path, JSON, body.as_bytes()), &[422]));
+            cases.push(case(
+                &format!("shape {method} {body}"),
+                with_body(method, path, JSON, body.as_bytes()),
+                &[422],
+            ));
         }
     }
     let big = format!(r#"{{"name":"s2","value":"{}"}}"#, "x".repeat(65_536));
@@ -150,7 +217,11 @@ fn shapes_and_sizes() -> Vec<Case> {
         big.len()
     );
     for (method, path) in [("POST", "/sensors"), ("PUT", "/sensors/s1"), ("PATCH", "/sensors/s1")] {
-        cases.push(case(&format!("size {method}, said"), with_body(method, path, JSON, big.as_bytes()), &[413]));
+        cases.push(case(
+            &format!("size {method}, said"),
+            with_body(method, path, JSON, big.as_bytes()),
+            &[413],
+        ));
         let request = format!("{method} {path} HTTP/1.1\r\n{chunked}");
         cases.push(case(&format!("size {method}, not said"), request, &[413]));
     }
@@ -161,21 +232,44 @@ fn shapes_and_sizes() -> Vec<Case> {
 
 fn preconditions() -> Vec<Case> {
     let mut cases = Vec::new();
-    for tag in ["", "x", "\"x\"", "\"", "W/\"x\"", "\"aaaaaaaa.1\"", ",,,", "\"x\",\"y\"", "*x", "\"\u{e9}\"", "*, \"x\""] {
-        for (method, path) in [("PUT", "/sensors/s1"), ("PATCH", "/sensors/s1"), ("DELETE", "/sensors/s1")] {
+    for tag in [
+        "",
+        "x",
+        "\"x\"",
+        "\"",
+        "W/\"x\"",
+        "\"aaaaaaaa.1\"",
+        ",,,",
+        "\"x\",\"y\"",
+        "*x",
+        "\"\u{e9}\"",
+        "*, \"x\"",
+    ] {
+        for (method, path) in [
+            ("PUT", "/sensors/s1"),
+            ("PATCH", "/sensors/s1"),
+            ("DELETE", "/sensors/s1"),
+        ] {
             let headers = format!("{JSON}If-Match: {tag}\r\n");
             let request = with_body(method, path, &headers, br#"{"value":5}"#);
             cases.push(case(&format!("If-Match {method} {tag:?}"), request, &[412]));
         }
     }
     let headers = format!("{JSON}If-None-Match: *\r\n");
-    cases.push(case("If-None-Match *", with_body("PUT", "/sensors/s1", &headers, b"{}"), &[412]));
+    cases.push(case(
+        "If-None-Match *",
+        with_body("PUT", "/sensors/s1", &headers, b"{}"),
+        &[412],
+    ));
     cases
 }
 
 fn assert_is_a_problem(what: &str, answer: &RawAnswer) {
     let content_type = answer.header("content-type").unwrap_or_default();
-    assert!(content_type.starts_with("application/problem+json"), "{what}: {answer:?}");
+    assert!(
+        content_type.starts_with("application/problem+json"),
+        "{what}: {answer:?}"
+    );
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{what}");
     let document: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(document["status"], answer.status, "{what}: {document}");

@@ -33,8 +33,20 @@ async fn if_match_lets_a_write_through_only_with_the_current_strong_tag() {
         let list_without = format!("{stale}, \"x\", {other_epoch}");
         let half_open = format!("\"{bare}");
         let rows = [
-            stale.as_str(), &weak, &bare, "", "\"\"", "garbage", "\"garbage\"", &other_epoch, &future,
-            &leading_zero, &list_without, &half_open, ",", "\"*\"",
+            stale.as_str(),
+            &weak,
+            &bare,
+            "",
+            "\"\"",
+            "garbage",
+            "\"garbage\"",
+            &other_epoch,
+            &future,
+            &leading_zero,
+            &list_without,
+            &half_open,
+            ",",
+            "\"*\"",
         ];
         for condition in rows {
             let refused = write(&service, verb, &path, &[(IF_MATCH, condition)]).await;
@@ -110,7 +122,10 @@ async fn if_none_match_star_on_put_creates_and_never_replaces() {
 async fn a_date_next_to_if_match_is_ignored() {
     let service = Service::start().await;
     let tag = service.create(&json!({"name": "s1"})).await.etag();
-    let headers = [(IF_MATCH, tag.as_str()), ("if-unmodified-since", "Sat, 29 Oct 1994 19:43:31 GMT")];
+    let headers = [
+        (IF_MATCH, tag.as_str()),
+        ("if-unmodified-since", "Sat, 29 Oct 1994 19:43:31 GMT"),
+    ];
     write(&service, "PATCH", "/sensors/s1", &headers).await.expect(200);
     service.finish().await;
 }
@@ -128,9 +143,13 @@ async fn with_require_if_match_a_write_on_an_existing_sensor_without_one_is_428(
     let star = [(IF_MATCH, "*")];
     let patched = write(&service, "PATCH", "/sensors/s1", &star).await.expect(200);
     let stale = made.etag();
-    write(&service, "PATCH", "/sensors/s1", &[(IF_MATCH, &stale)]).await.expect(412);
+    write(&service, "PATCH", "/sensors/s1", &[(IF_MATCH, &stale)])
+        .await
+        .expect(412);
     let tag = patched.etag();
-    write(&service, "DELETE", "/sensors/s1", &[(IF_MATCH, &tag)]).await.expect(204);
+    write(&service, "DELETE", "/sensors/s1", &[(IF_MATCH, &tag)])
+        .await
+        .expect(204);
     service.create(&json!({"name": "s1"})).await;
     service.finish().await;
 }
@@ -141,8 +160,14 @@ async fn an_unchanged_write_with_the_right_tag_keeps_it_and_with_a_stale_one_is_
     let stale = service.create(&json!({"name": "s1"})).await.etag();
     let tag = service.patch("/sensors/s1", &json!({"value": 1})).await.etag();
     let same = json!({"value": 1});
-    let kept = service.patch_if("/sensors/s1", (IF_MATCH, &tag), &same).await.expect(200);
+    let kept = service
+        .patch_if("/sensors/s1", (IF_MATCH, &tag), &same)
+        .await
+        .expect(200);
     assert_eq!(kept.etag(), tag);
-    service.patch_if("/sensors/s1", (IF_MATCH, &stale), &same).await.expect(412);
+    service
+        .patch_if("/sensors/s1", (IF_MATCH, &stale), &same)
+        .await
+        .expect(412);
     service.finish().await;
 }

@@ -20,7 +20,10 @@ async fn the_entry_point_links_to_everything_else_and_the_links_work() {
     own_urls(&entry, &service.public_url, &mut urls);
     for path in ["/sensors", "/openapi.json", "/docs", "/health/ready", "/metrics"] {
         let url = format!("{}{path}", service.public_url);
-        assert!(urls.iter().any(|found| found.trim_end_matches('/') == url), "{path}: {entry}");
+        assert!(
+            urls.iter().any(|found| found.trim_end_matches('/') == url),
+            "{path}: {entry}"
+        );
     }
     for url in urls.iter().filter(|url| !url.contains('{')) {
         let answer = service.follow(url).await;
@@ -67,11 +70,18 @@ async fn every_page_has_a_content_security_policy() {
     for _ in 0..3 {
         let answer = service.get(&path).await;
         if answer.status == 200 {
-            assert!(answer.header("content-security-policy").is_some(), "{:?}", answer.headers);
+            assert!(
+                answer.header("content-security-policy").is_some(),
+                "{:?}",
+                answer.headers
+            );
             break;
         }
         let location = answer.header("location").expect("a redirection");
-        path = location.strip_prefix(&service.public_url).unwrap_or(location).to_owned();
+        path = location
+            .strip_prefix(&service.public_url)
+            .unwrap_or(location)
+            .to_owned();
     }
     service.get(&path).await.expect(200);
     service.finish().await;
@@ -84,7 +94,12 @@ async fn live_and_ready_are_200_and_metrics_are_prometheus_text() {
     service.get("/health/ready").await.expect(200);
     service.get("/sensors").await.expect(200);
     let metrics = service.get("/metrics").await.expect(200);
-    assert!(metrics.text().lines().any(|line| line.starts_with("# TYPE sensorcast_")));
+    assert!(
+        metrics
+            .text()
+            .lines()
+            .any(|line| line.starts_with("# TYPE sensorcast_"))
+    );
     assert!(metrics.text().contains("/sensors"), "HTTP requests by route");
     service.finish().await;
 }

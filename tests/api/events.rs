@@ -9,18 +9,30 @@ async fn every_verb_tells_one_event(http: &Http, broker: SocketAddr, version: Ve
     let mut subscriber = Subscriber::start(version, broker, "sensors/+").await;
     let mut mirror = Mirror::default();
 
-    let made = http.create(&json!({"name": "s1", "value": 21.5, "metadata": {"a": 1}})).await;
+    let made = http
+        .create(&json!({"name": "s1", "value": 21.5, "metadata": {"a": 1}}))
+        .await;
     let message = subscriber.next().await;
     assert_eq!(message.topic, format!("sensors/{}", made.id()));
     assert_eq!((message.qos, message.retain), (1, false));
     let created = message.event();
-    assert_eq!((created.kind.as_str(), created.sensor.as_str()), ("created", made.id().as_str()));
-    assert_eq!(created.state.as_deref(), Some(made.text()), "state is the POST answer, byte for byte");
+    assert_eq!(
+        (created.kind.as_str(), created.sensor.as_str()),
+        ("created", made.id().as_str())
+    );
+    assert_eq!(
+        created.state.as_deref(),
+        Some(made.text()),
+        "state is the POST answer, byte for byte"
+    );
     assert_eq!(made.etag(), format!("\"{}.{}\"", created.epoch, created.revision));
     mirror.apply(&created);
 
     let before = made.json();
-    let patched = http.patch(&made.path(), &json!({"value": 21.7, "metadata": {"a": null}})).await.expect(200);
+    let patched = http
+        .patch(&made.path(), &json!({"value": 21.7, "metadata": {"a": null}}))
+        .await
+        .expect(200);
     let modified = subscriber.next_event().await;
     assert_eq!((modified.kind.as_str(), modified.previous), ("modified", Some(1)));
     let changes = modified.changes.clone().expect("changes, from PATCH");
@@ -29,20 +41,33 @@ async fn every_verb_tells_one_event(http: &Http, broker: SocketAddr, version: Ve
     assert!(changes.get("name").is_none(), "only what changed: {changes}");
     mirror.apply(&modified);
 
-    let put = http.put(&made.path(), &json!({"name": "s1", "kind": "k"})).await.expect(200);
+    let put = http
+        .put(&made.path(), &json!({"name": "s1", "kind": "k"}))
+        .await
+        .expect(200);
     let modified = subscriber.next_event().await;
     assert_eq!((modified.kind.as_str(), modified.previous), ("modified", Some(2)));
-    assert_eq!(modified.state.as_deref(), Some(put.text()), "state is the PUT answer, byte for byte");
+    assert_eq!(
+        modified.state.as_deref(),
+        Some(put.text()),
+        "state is the PUT answer, byte for byte"
+    );
     mirror.apply(&modified);
 
     let put_new = http.put("/sensors/s2", &json!({"value": true})).await.expect(201);
     let created = subscriber.next_event().await;
-    assert_eq!((created.kind.as_str(), created.state.as_deref()), ("created", Some(put_new.text())));
+    assert_eq!(
+        (created.kind.as_str(), created.state.as_deref()),
+        ("created", Some(put_new.text()))
+    );
     mirror.apply(&created);
 
     http.delete(&made.path()).await.expect(204);
     let deleted = subscriber.next_event().await;
-    assert_eq!((deleted.kind.as_str(), deleted.revision, deleted.previous), ("deleted", 5, Some(3)));
+    assert_eq!(
+        (deleted.kind.as_str(), deleted.revision, deleted.previous),
+        ("deleted", 5, Some(3))
+    );
     mirror.apply(&deleted);
     mirror.assert_equals(&http.all_pages(1).await);
 }
@@ -91,7 +116,11 @@ async fn mqtt_5_properties_are_cloudevents(service: &Service) {
         let cursor = format!("{}.{}", event.epoch, event.revision);
         assert_eq!(message.property("id"), Some(cursor.as_str()));
         assert!(message.property("source").is_some_and(|source| !source.is_empty()));
-        assert!(message.property("subject").is_some_and(|subject| subject.contains(&made.id())));
+        assert!(
+            message
+                .property("subject")
+                .is_some_and(|subject| subject.contains(&made.id()))
+        );
         let time = message.property("time").expect("a time");
         assert!(time.ends_with('Z') && time.len() == 24, "{time}");
         let kind = message.property("type").expect("a type");
@@ -222,7 +251,10 @@ async fn a_refused_request_tells_no_event() {
     service.post(&json!({"name": "s1"})).await.expect(409);
     service.post(&json!({"name": 5})).await.expect(422);
     service.patch(&made.path(), &json!({"value": []})).await.expect(422);
-    service.patch_if(&made.path(), ("if-match", "\"x\""), &json!({"value": 1})).await.expect(412);
+    service
+        .patch_if(&made.path(), ("if-match", "\"x\""), &json!({"value": 1}))
+        .await
+        .expect(412);
     service.delete("/sensors/nobody").await.expect(404);
     service.delete(&made.path()).await.expect(204);
     assert_eq!(subscriber.next_event().await.kind, "created");

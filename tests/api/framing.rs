@@ -13,18 +13,50 @@ fn cases() -> Vec<(&'static str, String, &'static [u16])> {
     let body = r#"{"name":"s2"}"#;
     let chunk = "d\r\n{\"name\":\"s2\"}\r\n0\r\n\r\n";
     vec![
-        ("length and encoding", post("Content-Length: 13\r\nTransfer-Encoding: chunked\r\n", chunk), REFUSED),
-        ("encoding twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", chunk), REFUSED),
-        ("encoding xchunked", post("Transfer-Encoding: xchunked\r\n", chunk), REFUSED),
-        ("encoding twice in one line", post("Transfer-Encoding: chunked, chunked\r\n", chunk), REFUSED),
-        ("two lengths", post("Content-Length: 13\r\nContent-Length: 14\r\n", body), REFUSED),
+        (
+            "length and encoding",
+            post("Content-Length: 13\r\nTransfer-Encoding: chunked\r\n", chunk),
+            REFUSED,
+        ),
+        (
+            "encoding twice",
+            post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", chunk),
+            REFUSED,
+        ),
+        (
+            "encoding xchunked",
+            post("Transfer-Encoding: xchunked\r\n", chunk),
+            REFUSED,
+        ),
+        (
+            "encoding twice in one line",
+            post("Transfer-Encoding: chunked, chunked\r\n", chunk),
+            REFUSED,
+        ),
+        (
+            "two lengths",
+            post("Content-Length: 13\r\nContent-Length: 14\r\n", body),
+            REFUSED,
+        ),
         ("length +13", post("Content-Length: +13\r\n", body), REFUSED),
         ("length -1", post("Content-Length: -1\r\n", body), REFUSED),
         ("length 13,13", post("Content-Length: 13,13\r\n", body), REFUSED),
         ("length 0x0d", post("Content-Length: 0x0d\r\n", body), REFUSED),
-        ("length beyond 64 bits", post("Content-Length: 99999999999999999999999\r\n", body), REFUSED),
-        ("chunk size nonsense", post("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"), REFUSED),
-        ("chunk size beyond 64 bits", post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\n{}"), REFUSED),
+        (
+            "length beyond 64 bits",
+            post("Content-Length: 99999999999999999999999\r\n", body),
+            REFUSED,
+        ),
+        (
+            "chunk size nonsense",
+            post("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"),
+            REFUSED,
+        ),
+        (
+            "chunk size beyond 64 bits",
+            post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\n{}"),
+            REFUSED,
+        ),
         ("bare LF", "GET /sensors HTTP/1.1\nHost: x\n\n".to_owned(), REFUSED),
         ("bare CR in a header", get("Host: x\r\nX-A: a\rb\r\n"), REFUSED),
         ("folded header", get("Host: x\r\nX-A: a\r\n b\r\n"), REFUSED),
@@ -34,13 +66,40 @@ fn cases() -> Vec<(&'static str, String, &'static [u16])> {
         ("no Host", get("X-A: a\r\n"), REFUSED),
         ("two Hosts", get("Host: x\r\nHost: y\r\n"), REFUSED),
         ("no version", "GET /sensors\r\n\r\n".to_owned(), REFUSED),
-        ("HTTP/9.9", "GET /sensors HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(), &[400, 505]),
-        ("space in the path", "GET /sensors /x HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), REFUSED),
+        (
+            "HTTP/9.9",
+            "GET /sensors HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(),
+            &[400, 505],
+        ),
+        (
+            "space in the path",
+            "GET /sensors /x HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            REFUSED,
+        ),
         ("no path", "GET  HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), REFUSED),
-        ("headers of 300 KiB", get(&format!("Host: x\r\n{}", format!("X-A: {}\r\n", "a".repeat(4_000)).repeat(75))), &[400, 431]),
-        ("500 headers", get(&format!("Host: x\r\n{}", "X-A: a\r\n".repeat(500))), &[400, 431]),
-        ("URI over 8 KiB", format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(9_000)), &[414]),
-        ("Expect nonsense", post("Content-Length: 13\r\nExpect: nonsense\r\n", body), &[417]),
+        (
+            "headers of 300 KiB",
+            get(&format!(
+                "Host: x\r\n{}",
+                format!("X-A: {}\r\n", "a".repeat(4_000)).repeat(75)
+            )),
+            &[400, 431],
+        ),
+        (
+            "500 headers",
+            get(&format!("Host: x\r\n{}", "X-A: a\r\n".repeat(500))),
+            &[400, 431],
+        ),
+        (
+            "URI over 8 KiB",
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(9_000)),
+            &[414],
+        ),
+        (
+            "Expect nonsense",
+            post("Content-Length: 13\r\nExpect: nonsense\r\n", body),
+            &[417],
+        ),
         ("TLS", "\u{16}\u{3}\u{1}\0\u{5}hello\r\n\r\n".to_owned(), REFUSED),
     ]
 }
@@ -95,7 +154,11 @@ async fn sixteen_pipelined_requests_get_sixteen_answers_in_order() {
     let answers = exchange_many(service.addr, request.as_bytes(), 16).await;
     assert_eq!(answers.len(), 16);
     for (number, answer) in answers.iter().enumerate() {
-        assert!(answer.text().contains(&format!("\"name\":\"s{number}\"")), "{number}: {}", answer.text());
+        assert!(
+            answer.text().contains(&format!("\"name\":\"s{number}\"")),
+            "{number}: {}",
+            answer.text()
+        );
     }
     service.finish().await;
 }

@@ -18,7 +18,10 @@ fn comparable_headers(answer: &Answer) -> Vec<(String, String)> {
 async fn get_gives_the_etag_of_epoch_and_revision() {
     let service = Service::start().await;
     let made = service.create(&json!({"name": "s1"})).await;
-    let epoch = service.get("/sensors").await.json()["epoch"].as_str().unwrap().to_owned();
+    let epoch = service.get("/sensors").await.json()["epoch"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let read = service.get(&made.path()).await.expect(200);
     assert_eq!(read.etag(), format!("\"{epoch}.{}\"", made.revision()));
     assert_eq!(epoch.len(), 8);
@@ -45,7 +48,14 @@ async fn get_by_name_is_the_same_as_by_id_and_names_the_canonical_url() {
 async fn head_has_the_headers_of_get_and_no_body() {
     let service = Service::start().await;
     let made = service.create(&json!({"name": "s1"})).await;
-    for path in [made.path().as_str(), "/sensors/s1", "/sensors", "/", "/sensors?limit=1", "/openapi.json"] {
+    for path in [
+        made.path().as_str(),
+        "/sensors/s1",
+        "/sensors",
+        "/",
+        "/sensors?limit=1",
+        "/openapi.json",
+    ] {
         let read = service.get(path).await.expect(200);
         let head = service.head(path).await.expect(200);
         assert_eq!(comparable_headers(&head), comparable_headers(&read), "{path}");
@@ -90,10 +100,22 @@ async fn an_accept_header_that_nothing_satisfies_is_406_and_the_usual_ones_are_s
     let made = service.create(&json!({"name": "s1"})).await;
     for path in [made.path().as_str(), "/sensors"] {
         for accept in ["image/png", "text/html", "application/json;q=0"] {
-            service.request("GET", path, &[("accept", accept)], "").await.expect(406);
+            service
+                .request("GET", path, &[("accept", accept)], "")
+                .await
+                .expect(406);
         }
-        for accept in ["*/*", "application/*", "application/json", "text/html, application/json;q=0.5", "text/html,*/*;q=0.1"] {
-            service.request("GET", path, &[("accept", accept)], "").await.expect(200);
+        for accept in [
+            "*/*",
+            "application/*",
+            "application/json",
+            "text/html, application/json;q=0.5",
+            "text/html,*/*;q=0.1",
+        ] {
+            service
+                .request("GET", path, &[("accept", accept)], "")
+                .await
+                .expect(200);
         }
     }
     service.finish().await;

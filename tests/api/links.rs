@@ -25,20 +25,41 @@ async fn links_are_absolute_and_lead_to_the_sensor_and_the_collection() {
 async fn an_inactive_sensor_offers_activation_and_no_report_of_a_value() {
     let service = Service::start().await;
     let active = service.create(&json!({"name": "s1"})).await.json();
-    let inactive = service.patch("/sensors/s1", &json!({"status": "inactive"})).await.expect(200).json();
+    let inactive = service
+        .patch("/sensors/s1", &json!({"status": "inactive"}))
+        .await
+        .expect(200)
+        .json();
     let rels = |sensor: &Value| -> Vec<String> {
         let with_method = |item: &&Value| item["method"].is_string();
-        links(sensor).iter().filter(with_method).map(|item| item["rel"].as_str().unwrap().to_owned()).collect()
+        links(sensor)
+            .iter()
+            .filter(with_method)
+            .map(|item| item["rel"].as_str().unwrap().to_owned())
+            .collect()
     };
     let (while_active, while_inactive) = (rels(&active), rels(&inactive));
-    assert!(while_active.iter().any(|rel| !while_inactive.contains(rel)), "a value can be reported: {active}");
-    assert!(while_inactive.iter().any(|rel| !while_active.contains(rel)), "it can be activated: {inactive}");
+    assert!(
+        while_active.iter().any(|rel| !while_inactive.contains(rel)),
+        "a value can be reported: {active}"
+    );
+    assert!(
+        while_inactive.iter().any(|rel| !while_active.contains(rel)),
+        "it can be activated: {inactive}"
+    );
     let verbs = ["PUT", "PATCH", "POST", "DELETE"];
     for item in links(&active).iter().chain(&links(&inactive)) {
         let method = item["method"].as_str();
-        assert!(method.is_none_or(|verb| verbs.contains(&verb) || verb == "GET"), "{item}");
+        assert!(
+            method.is_none_or(|verb| verbs.contains(&verb) || verb == "GET"),
+            "{item}"
+        );
     }
-    let again = service.patch("/sensors/s1", &json!({"status": "active"})).await.expect(200).json();
+    let again = service
+        .patch("/sensors/s1", &json!({"status": "active"}))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(again["links"], active["links"]);
     service.finish().await;
 }
@@ -60,7 +81,10 @@ async fn links_come_from_public_url_whatever_the_request_says() {
     })
     .await;
     let made = service.create(&json!({"name": "s1"})).await;
-    assert_eq!(link(&made.json(), "self"), Some(format!("https://iot.example/base{}", made.path())));
+    assert_eq!(
+        link(&made.json(), "self"),
+        Some(format!("https://iot.example/base{}", made.path()))
+    );
     let quiet = service.get("/sensors/s1").await;
     let heads = [
         "Host: evil.example",
@@ -72,7 +96,10 @@ async fn links_come_from_public_url_whatever_the_request_says() {
             let request = format!("GET {path} HTTP/1.1\r\n{head}\r\n\r\n");
             let answer = exchange(service.addr, request.as_bytes()).await.expect("an answer");
             let whole = format!("{:?} {}", answer.headers, answer.text());
-            assert!(!whole.contains("evil.example") && !whole.contains("ftp:"), "{path}: {whole}");
+            assert!(
+                !whole.contains("evil.example") && !whole.contains("ftp:"),
+                "{path}: {whole}"
+            );
             if path == "/sensors/s1" {
                 assert_eq!(answer.body, quiet.body);
             }

@@ -65,7 +65,10 @@ async fn the_links_of_a_page_lead_to_itself_and_to_the_first() {
     let second = service.follow(&link(&first.json(), "next").unwrap()).await.expect(200);
     let own = service.follow(&link(&second.json(), "self").unwrap()).await.expect(200);
     assert_eq!(own.body, second.body);
-    let back = service.follow(&link(&second.json(), "first").unwrap()).await.expect(200);
+    let back = service
+        .follow(&link(&second.json(), "first").unwrap())
+        .await
+        .expect(200);
     assert_eq!(back.json()["items"], first.json()["items"]);
     for rel in ["self", "first", "next"] {
         let href = link(&second.json(), rel).unwrap();
@@ -90,10 +93,14 @@ async fn a_page_carries_the_revision_of_the_store_when_it_was_read() {
 async fn the_list_has_a_strong_etag_that_changes_with_it_and_304() {
     let service = with_sensors(2).await;
     let before = service.get("/sensors").await.expect(200).etag();
-    let unchanged = service.request("GET", "/sensors", &[("if-none-match", &before)], "").await;
+    let unchanged = service
+        .request("GET", "/sensors", &[("if-none-match", &before)], "")
+        .await;
     assert_eq!(unchanged.expect(304).etag(), before);
     service.patch("/sensors/s0", &json!({"value": 1})).await.expect(200);
-    let changed = service.request("GET", "/sensors", &[("if-none-match", &before)], "").await;
+    let changed = service
+        .request("GET", "/sensors", &[("if-none-match", &before)], "")
+        .await;
     let after = changed.expect(200).etag();
     assert_ne!(before, after);
     service.delete("/sensors/s1").await.expect(204);
@@ -123,7 +130,10 @@ async fn paging_sees_each_lasting_sensor_once_while_others_come_and_go() {
         if round > 0 {
             service.delete(&format!("/sensors/0{}", round - 1)).await.expect(204);
         }
-        service.patch(&format!("/sensors/s{round}"), &json!({"value": round})).await.expect(200);
+        service
+            .patch(&format!("/sensors/s{round}"), &json!({"value": round}))
+            .await
+            .expect(200);
         round += 1;
         next = link(&page, "next").filter(|_| round < 30);
     }
@@ -140,7 +150,10 @@ async fn a_page_whose_key_was_deleted_still_leads_on() {
     let service = with_sensors(6).await;
     let page = service.get("/sensors?limit=3").await.json();
     for item in page["items"].as_array().unwrap() {
-        service.delete(&format!("/sensors/{}", item["id"].as_str().unwrap())).await.expect(204);
+        service
+            .delete(&format!("/sensors/{}", item["id"].as_str().unwrap()))
+            .await
+            .expect(204);
     }
     let rest = service.follow(&link(&page, "next").unwrap()).await.expect(200).json();
     assert_eq!(rest["items"].as_array().unwrap().len(), 3);

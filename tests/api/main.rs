@@ -1,5 +1,14 @@
 //! What the contract promises, tried through the public doors: HTTP and MQTT. One file a topic, one sentence a test.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "tests fail loudly, and share their harness"
+)]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 

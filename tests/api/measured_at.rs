@@ -13,11 +13,35 @@ fn assert_is_now(sensor: &Value) {
 async fn a_value_without_measured_at_was_measured_now() {
     let service = Service::start().await;
     assert_is_now(&service.create(&json!({"name": "s1", "value": 1})).await.json());
-    service.patch("/sensors/s1", &json!({"measured_at": GIVEN})).await.expect(200);
-    assert_is_now(&service.patch("/sensors/s1", &json!({"value": 2})).await.expect(200).json());
-    service.patch("/sensors/s1", &json!({"measured_at": GIVEN})).await.expect(200);
-    assert_is_now(&service.put("/sensors/s1", &json!({"value": 3})).await.expect(200).json());
-    assert_is_now(&service.put("/sensors/s2", &json!({"value": 3})).await.expect(201).json());
+    service
+        .patch("/sensors/s1", &json!({"measured_at": GIVEN}))
+        .await
+        .expect(200);
+    assert_is_now(
+        &service
+            .patch("/sensors/s1", &json!({"value": 2}))
+            .await
+            .expect(200)
+            .json(),
+    );
+    service
+        .patch("/sensors/s1", &json!({"measured_at": GIVEN}))
+        .await
+        .expect(200);
+    assert_is_now(
+        &service
+            .put("/sensors/s1", &json!({"value": 3}))
+            .await
+            .expect(200)
+            .json(),
+    );
+    assert_is_now(
+        &service
+            .put("/sensors/s2", &json!({"value": 3}))
+            .await
+            .expect(201)
+            .json(),
+    );
     service.finish().await;
 }
 
@@ -32,13 +56,28 @@ async fn without_a_value_there_is_no_measured_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn measured_at_is_kept_while_the_value_does_not_change() {
     let service = Service::start().await;
-    let first = service.create(&json!({"name": "s1", "value": 1, "measured_at": GIVEN})).await.json();
+    let first = service
+        .create(&json!({"name": "s1", "value": 1, "measured_at": GIVEN}))
+        .await
+        .json();
     assert_eq!(first["measured_at"], GIVEN);
-    let patched = service.patch("/sensors/s1", &json!({"kind": "k"})).await.expect(200).json();
+    let patched = service
+        .patch("/sensors/s1", &json!({"kind": "k"}))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(patched["measured_at"], GIVEN);
-    let same = service.patch("/sensors/s1", &json!({"value": 1.0})).await.expect(200).json();
+    let same = service
+        .patch("/sensors/s1", &json!({"value": 1.0}))
+        .await
+        .expect(200)
+        .json();
     assert_eq!((&same["measured_at"], &same["revision"]), (&json!(GIVEN), &json!(2)));
-    let replaced = service.put("/sensors/s1", &json!({"value": 1})).await.expect(200).json();
+    let replaced = service
+        .put("/sensors/s1", &json!({"value": 1}))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(replaced["measured_at"], GIVEN);
     service.finish().await;
 }

@@ -27,7 +27,9 @@ async fn stranger_publishes(service: &Service, topic: &str, retain: bool) -> boo
             }
         }
     };
-    tokio::time::timeout(PATIENCE, verdict).await.expect("a verdict of the broker")
+    tokio::time::timeout(PATIENCE, verdict)
+        .await
+        .expect("a verdict of the broker")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,9 +37,17 @@ async fn a_foreign_publish_below_sensors_is_refused_and_changes_nothing() {
     let service = Service::start().await;
     let made = service.create(&json!({"name": "s1"})).await;
     let mut subscriber = Subscriber::start(Version::V5, service.broker(), "sensors/#").await;
-    for topic in [format!("sensors/{}", made.id()), "sensors/x".to_owned(), "sensors/x/state".to_owned(), "sensors".to_owned()] {
+    for topic in [
+        format!("sensors/{}", made.id()),
+        "sensors/x".to_owned(),
+        "sensors/x/state".to_owned(),
+        "sensors".to_owned(),
+    ] {
         for retain in [false, true] {
-            assert!(!stranger_publishes(&service, &topic, retain).await, "{topic} retain={retain}");
+            assert!(
+                !stranger_publishes(&service, &topic, retain).await,
+                "{topic} retain={retain}"
+            );
         }
     }
     assert_eq!(service.get(&made.path()).await.body, made.body);
@@ -64,7 +74,10 @@ async fn a_subscriber_that_never_acknowledges_holds_nobody_up() {
     service.create(&json!({"name": "s1"})).await;
     stalled.next().await;
     for number in 0..300 {
-        service.patch("/sensors/s1", &json!({"value": number})).await.expect(200);
+        service
+            .patch("/sensors/s1", &json!({"value": number}))
+            .await
+            .expect(200);
     }
     for revision in 1..=301 {
         assert_eq!(good.next_event().await.revision, revision);
@@ -98,9 +111,16 @@ async fn with_no_broker_at_start_requests_go_on_and_the_log_waits_for_it() {
         service.create(&json!({"name": format!("s{number}")})).await;
     }
     service.get("/health/ready").await.expect(200);
-    assert_eq!(service.relay_lag().await, Some(20), "the body tells the lag of the relay");
+    assert_eq!(
+        service.relay_lag().await,
+        Some(20),
+        "the body tells the lag of the relay"
+    );
     mosquitto.run().await;
-    eventually("the relay has caught up", || async { service.relay_lag().await == Some(0) }).await;
+    eventually("the relay has caught up", || async {
+        service.relay_lag().await == Some(0)
+    })
+    .await;
     let mut subscriber = service.subscribe().await;
     service.delete("/sensors/s0").await.expect(204);
     assert_eq!(subscriber.next_event().await.revision, 21);
@@ -112,14 +132,21 @@ async fn a_client_that_sends_garbage_or_a_huge_packet_is_cut_off_alone() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let service = Service::start().await;
     let mut good = service.subscribe().await;
-    let garbage: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n\r\n", &[0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4], &[0; 64], &[0x30, 0xff, 0xff, 0xff, 0xff, 0xff]];
+    let garbage: [&[u8]; 4] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4],
+        &[0; 64],
+        &[0x30, 0xff, 0xff, 0xff, 0xff, 0xff],
+    ];
     for bytes in garbage {
         let mut stream = tokio::net::TcpStream::connect(service.broker()).await.unwrap();
         // It may be cut off while it still writes.
         let _ = stream.write_all(bytes).await;
         let _ = stream.shutdown().await;
         let mut rest = Vec::new();
-        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("an end");
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest))
+            .await
+            .expect("an end");
     }
     service.create(&json!({"name": "s1"})).await;
     assert_eq!(good.next_event().await.revision, 1);

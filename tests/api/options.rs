@@ -2,8 +2,15 @@ use serde_json::json;
 
 use crate::harness::{Service, exchange};
 
-const READ_ONLY: [&str; 7] =
-    ["/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/openapi.yaml", "/docs"];
+const READ_ONLY: [&str; 7] = [
+    "/",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/openapi.json",
+    "/openapi.yaml",
+    "/docs",
+];
 const SENSOR: [&str; 6] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -12,7 +19,11 @@ async fn options_answers_204_and_the_verbs_of_the_route() {
     service.create(&json!({"name": "s1"})).await;
     let sensors = service.request("OPTIONS", "/sensors", &[], "").await.expect(204);
     assert_eq!(sensors.allow(), ["GET", "HEAD", "OPTIONS", "POST"]);
-    for path in ["/sensors/s1", "/sensors/nobody", "/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90"] {
+    for path in [
+        "/sensors/s1",
+        "/sensors/nobody",
+        "/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90",
+    ] {
         let sensor = service.request("OPTIONS", path, &[], "").await.expect(204);
         assert_eq!(sensor.allow(), SENSOR, "{path}");
     }
@@ -48,7 +59,14 @@ async fn another_verb_is_405_and_the_answer_names_those_of_the_route() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_route_is_404_for_every_verb() {
     let service = Service::start().await;
-    for path in ["/nothing", "/sensors/s1/nothing", "/sensor", "/health", "/sensors/s1/state/x", "/SENSORS"] {
+    for path in [
+        "/nothing",
+        "/sensors/s1/nothing",
+        "/sensor",
+        "/health",
+        "/sensors/s1/state/x",
+        "/SENSORS",
+    ] {
         for verb in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
             service.request(verb, path, &[], "").await.expect(404);
         }

@@ -42,7 +42,10 @@ async fn an_unset_member_is_omitted_and_null_at_post_is_the_same_as_absent() {
     let sensor = service.create(&nulls).await.json();
     let mut names: Vec<_> = sensor.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["created_at", "id", "links", "name", "revision", "status", "updated_at"]);
+    assert_eq!(
+        names,
+        ["created_at", "id", "links", "name", "revision", "status", "updated_at"]
+    );
     assert_eq!(sensor["status"], "active");
     service.finish().await;
 }
@@ -53,7 +56,14 @@ async fn revisions_count_every_change_of_the_store_from_1() {
     assert_eq!(service.store_revision().await, 0);
     assert_eq!(service.create(&json!({"name": "s1"})).await.revision(), 1);
     assert_eq!(service.create(&json!({"name": "s2"})).await.revision(), 2);
-    assert_eq!(service.patch("/sensors/s1", &json!({"value": 1})).await.expect(200).revision(), 3);
+    assert_eq!(
+        service
+            .patch("/sensors/s1", &json!({"value": 1}))
+            .await
+            .expect(200)
+            .revision(),
+        3
+    );
     assert_eq!(service.store_revision().await, 3);
     service.finish().await;
 }
@@ -63,7 +73,11 @@ async fn a_name_that_is_taken_is_a_conflict_with_a_link_to_the_holder() {
     let service = Service::start().await;
     let holder = service.create(&json!({"name": "s1"})).await;
     let refused = service.post(&json!({"name": "s1"})).await.expect(409);
-    assert!(refused.links_to(&format!("{PUBLIC_URL}{}", holder.path())), "{}", refused.text());
+    assert!(
+        refused.links_to(&format!("{PUBLIC_URL}{}", holder.path())),
+        "{}",
+        refused.text()
+    );
     assert_eq!(service.store_revision().await, 1);
     service.finish().await;
 }

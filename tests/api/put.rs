@@ -19,10 +19,16 @@ async fn put_by_id_creates_under_the_id_that_the_client_chose() {
 #[tokio::test(flavor = "multi_thread")]
 async fn put_by_name_creates_and_the_body_may_omit_the_name() {
     let service = Service::start().await;
-    let made = service.put("/sensors/sensor2", &json!({"value": "237"})).await.expect(201);
+    let made = service
+        .put("/sensors/sensor2", &json!({"value": "237"}))
+        .await
+        .expect(201);
     assert_eq!(made.json()["name"], "sensor2");
     assert_eq!(made.json()["value"], "237");
-    assert_eq!(made.header("location"), Some(format!("{PUBLIC_URL}{}", made.path()).as_str()));
+    assert_eq!(
+        made.header("location"),
+        Some(format!("{PUBLIC_URL}{}", made.path()).as_str())
+    );
     assert_eq!(service.get("/sensors/sensor2").await.body, made.body);
     service.finish().await;
 }
@@ -35,7 +41,10 @@ async fn put_replaces_all_writable_members() {
             "status": "inactive", "metadata": {"room": "cellar"},
             "location": {"type": "Point", "coordinates": [1, 2]}}))
         .await;
-    let replaced = service.put(&made.path(), &json!({"name": "s2", "value": 7})).await.expect(200);
+    let replaced = service
+        .put(&made.path(), &json!({"name": "s2", "value": 7}))
+        .await
+        .expect(200);
     let sensor = replaced.json();
     for gone in ["kind", "unit", "metadata", "location"] {
         assert!(sensor.get(gone).is_none(), "{gone}");
@@ -76,8 +85,10 @@ async fn a_get_body_sent_back_with_put_changes_nothing() {
     let service = Service::start().await;
     let mut subscriber = service.subscribe().await;
     let made = service
-        .create(&json!({"name": "s1", "value": 21.5, "kind": "temperature", "metadata": {"a": [1, 2.5]},
-            "location": {"type": "Point", "coordinates": [12.4924, 41.8902, 3]}}))
+        .create(
+            &json!({"name": "s1", "value": 21.5, "kind": "temperature", "metadata": {"a": [1, 2.5]},
+            "location": {"type": "Point", "coordinates": [12.4924, 41.8902, 3]}}),
+        )
         .await;
     let read = service.get(&made.path()).await;
     for path in [made.path().as_str(), "/sensors/s1"] {
@@ -98,7 +109,11 @@ async fn put_to_a_name_that_another_sensor_has_is_a_conflict_with_a_link_to_it()
     let other = service.create(&json!({"name": "s2"})).await;
     for path in [other.path(), "/sensors/s2".to_owned(), format!("/sensors/{ID}")] {
         let refused = service.put(&path, &json!({"name": "s1"})).await.expect(409);
-        assert!(refused.links_to(&format!("{PUBLIC_URL}{}", holder.path())), "{}", refused.text());
+        assert!(
+            refused.links_to(&format!("{PUBLIC_URL}{}", holder.path())),
+            "{}",
+            refused.text()
+        );
     }
     assert_eq!(service.store_revision().await, 2);
     service.finish().await;

@@ -15,7 +15,10 @@ async fn of_100_writers_with_one_tag_exactly_one_succeeds() {
         tokio::spawn(async move {
             let condition = ("if-match", tag.as_str());
             let answer = match number % 3 {
-                0 => http.put_if(&path, condition, &json!({"name": "s1", "value": number})).await,
+                0 => {
+                    http.put_if(&path, condition, &json!({"name": "s1", "value": number}))
+                        .await
+                }
                 _ => http.patch_if(&path, condition, &json!({"value": number})).await,
             };
             (answer.status, number)
@@ -32,7 +35,11 @@ async fn of_100_writers_with_one_tag_exactly_one_succeeds() {
     let now = service.get(&made.path()).await.json();
     assert_eq!((&now["value"], &now["revision"]), (&json!(winners[0]), &json!(2)));
     service.delete("/sensors/s1").await.expect(204);
-    let kinds = [subscriber.next_event().await, subscriber.next_event().await, subscriber.next_event().await];
+    let kinds = [
+        subscriber.next_event().await,
+        subscriber.next_event().await,
+        subscriber.next_event().await,
+    ];
     assert_eq!(kinds.map(|event| event.kind), ["created", "modified", "deleted"]);
     service.finish().await;
 }
@@ -65,7 +72,12 @@ async fn concurrent_writers_without_a_tag_all_succeed_with_a_revision_of_their_o
     service.create(&json!({"name": "s1"})).await;
     let writers = (0..WRITERS).map(|number| {
         let http = (*service).clone();
-        tokio::spawn(async move { http.patch("/sensors/s1", &json!({"value": number})).await.expect(200).revision() })
+        tokio::spawn(async move {
+            http.patch("/sensors/s1", &json!({"value": number}))
+                .await
+                .expect(200)
+                .revision()
+        })
     });
     let mut revisions = Vec::new();
     for writer in writers.collect::<Vec<_>>() {

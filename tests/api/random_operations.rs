@@ -100,7 +100,11 @@ async fn send(service: &Service, operation: &Operation) -> Answer {
 /// Sends one request, and takes and checks the event when it changed something.
 async fn step(service: &Service, subscriber: &mut Subscriber, mirror: &mut Mirror, operation: &Operation) {
     let answer = send(service, operation).await;
-    assert!(matches!(answer.status, 200 | 201 | 204 | 404 | 409), "{operation:?}: {}", answer.text());
+    assert!(
+        matches!(answer.status, 200 | 201 | 204 | 404 | 409),
+        "{operation:?}: {}",
+        answer.text()
+    );
     let revision = match answer.status {
         200 | 201 => answer.revision(),
         204 => mirror.revision + 1,
@@ -108,7 +112,11 @@ async fn step(service: &Service, subscriber: &mut Subscriber, mirror: &mut Mirro
     };
     if revision <= mirror.revision {
         let held = &mirror.sensors[&answer.id()];
-        assert_eq!(held, &answer.json(), "a write that changes nothing answers with what is");
+        assert_eq!(
+            held,
+            &answer.json(),
+            "a write that changes nothing answers with what is"
+        );
         return;
     }
     let event = subscriber.next_event().await;
@@ -122,7 +130,10 @@ async fn step(service: &Service, subscriber: &mut Subscriber, mirror: &mut Mirro
     assert_eq!((event.kind.as_str(), event.state.is_some()), expected);
     if event.kind != "deleted" {
         let read = service.assert_reads_as(&event).await;
-        assert_eq!(mirror.sensors[&event.sensor], read, "previous and changes make what is read");
+        assert_eq!(
+            mirror.sensors[&event.sensor], read,
+            "previous and changes make what is read"
+        );
         assert_eq!(answer.json(), read);
     }
 }

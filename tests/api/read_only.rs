@@ -36,7 +36,10 @@ async fn the_members_of_the_server_are_ignored_in_put() {
     assert_eq!(put["revision"], 2);
     assert_eq!(put["created_at"], made.json()["created_at"]);
     assert_eq!(service.get("/sensors/s1").await.json(), put);
-    service.put("/sensors/s2", &json!({"revision": 1, "links": []})).await.expect(201);
+    service
+        .put("/sensors/s2", &json!({"revision": 1, "links": []}))
+        .await
+        .expect(201);
     service.finish().await;
 }
 
@@ -45,9 +48,20 @@ async fn an_id_in_a_put_body_must_be_the_sensors_own_and_elsewhere_it_is_refused
     let service = Service::start().await;
     let path = format!("/sensors/{ID}");
     service.put(&path, &json!({"id": ID, "name": "s1"})).await.expect(201);
-    service.put(&path, &json!({"id": ID, "name": "s1", "value": 1})).await.expect(200);
-    service.put("/sensors/s1", &json!({"id": ID, "value": 2})).await.expect(200);
-    for (path, id) in [(path.as_str(), json!(OTHER)), ("/sensors/s1", json!(OTHER)), (&path, json!("x")), (&path, json!(5))] {
+    service
+        .put(&path, &json!({"id": ID, "name": "s1", "value": 1}))
+        .await
+        .expect(200);
+    service
+        .put("/sensors/s1", &json!({"id": ID, "value": 2}))
+        .await
+        .expect(200);
+    for (path, id) in [
+        (path.as_str(), json!(OTHER)),
+        ("/sensors/s1", json!(OTHER)),
+        (&path, json!("x")),
+        (&path, json!(5)),
+    ] {
         let refused = service.put(path, &json!({"id": id, "name": "s1"})).await.expect(422);
         assert_eq!(refused.problem().pointers, ["/id"], "{path} {id}");
     }

@@ -39,13 +39,34 @@ fn wrong_members() -> Vec<(Value, &'static str)> {
         (json!({"location": [1, 2]}), "/location"),
         (json!({"location": {"type": "Point"}}), "/location/coordinates"),
         (json!({"location": {"coordinates": [1, 2]}}), "/location/type"),
-        (json!({"location": {"type": "Polygon", "coordinates": [1, 2]}}), "/location/type"),
-        (json!({"location": {"type": "Point", "coordinates": [1]}}), "/location/coordinates"),
-        (json!({"location": {"type": "Point", "coordinates": [1, 2, 3, 4]}}), "/location/coordinates"),
-        (json!({"location": {"type": "Point", "coordinates": [180.1, 2]}}), "/location/coordinates/0"),
-        (json!({"location": {"type": "Point", "coordinates": [1, -90.1]}}), "/location/coordinates/1"),
-        (json!({"location": {"type": "Point", "coordinates": [1, "2"]}}), "/location/coordinates/1"),
-        (json!({"location": {"type": "Point", "coordinates": [1, 2], "crs": 1}}), "/location/crs"),
+        (
+            json!({"location": {"type": "Polygon", "coordinates": [1, 2]}}),
+            "/location/type",
+        ),
+        (
+            json!({"location": {"type": "Point", "coordinates": [1]}}),
+            "/location/coordinates",
+        ),
+        (
+            json!({"location": {"type": "Point", "coordinates": [1, 2, 3, 4]}}),
+            "/location/coordinates",
+        ),
+        (
+            json!({"location": {"type": "Point", "coordinates": [180.1, 2]}}),
+            "/location/coordinates/0",
+        ),
+        (
+            json!({"location": {"type": "Point", "coordinates": [1, -90.1]}}),
+            "/location/coordinates/1",
+        ),
+        (
+            json!({"location": {"type": "Point", "coordinates": [1, "2"]}}),
+            "/location/coordinates/1",
+        ),
+        (
+            json!({"location": {"type": "Point", "coordinates": [1, 2], "crs": 1}}),
+            "/location/crs",
+        ),
         (json!({"metadata": []}), "/metadata"),
         (json!({"metadata": "x"}), "/metadata"),
         (json!({"metadata": deep(9)}), "/metadata"),
@@ -94,15 +115,31 @@ async fn all_wrong_members_are_reported_at_once() {
     let body = json!({"name": 5, "kind": "", "unit": 3, "value": [], "measured_at": "x", "status": "y",
         "location": {"type": "Point", "coordinates": [200, 100]}, "metadata": 3, "revision": 4, "colour": 1, "id": "x"});
     let expected = [
-        "/colour", "/id", "/kind", "/location/coordinates/0", "/location/coordinates/1", "/measured_at", "/metadata",
-        "/name", "/revision", "/status", "/unit", "/value",
+        "/colour",
+        "/id",
+        "/kind",
+        "/location/coordinates/0",
+        "/location/coordinates/1",
+        "/measured_at",
+        "/metadata",
+        "/name",
+        "/revision",
+        "/status",
+        "/unit",
+        "/value",
     ];
     let refused = service.post(&body).await.expect(422);
     assert_eq!(refused.problem().pointers, expected);
     service.create(&json!({"name": "s1"})).await;
-    assert_eq!(service.patch("/sensors/s1", &body).await.expect(422).problem().pointers, expected);
+    assert_eq!(
+        service.patch("/sensors/s1", &body).await.expect(422).problem().pointers,
+        expected
+    );
     let without_read_only: Vec<_> = expected.into_iter().filter(|pointer| *pointer != "/revision").collect();
-    assert_eq!(service.put("/sensors/s1", &body).await.expect(422).problem().pointers, without_read_only);
+    assert_eq!(
+        service.put("/sensors/s1", &body).await.expect(422).problem().pointers,
+        without_read_only
+    );
     service.finish().await;
 }
 
@@ -134,7 +171,12 @@ async fn a_member_at_the_edge_of_its_rule_is_taken() {
     for mut body in rows {
         body["name"] = json!("s1");
         let sensor = service.create(&body).await.json();
-        for (name, value) in body.as_object().unwrap().iter().filter(|(name, _)| *name != "measured_at") {
+        for (name, value) in body
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| *name != "measured_at")
+        {
             assert_eq!(&sensor[name], value);
         }
         service.delete("/sensors/s1").await.expect(204);
@@ -145,7 +187,9 @@ async fn a_member_at_the_edge_of_its_rule_is_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patch_is_judged_by_what_it_makes_of_the_sensor() {
     let service = Service::start().await;
-    service.create(&json!({"name": "s1", "metadata": {"a": "x".repeat(10_000)}})).await;
+    service
+        .create(&json!({"name": "s1", "metadata": {"a": "x".repeat(10_000)}}))
+        .await;
     let grown = json!({"metadata": {"b": "x".repeat(10_000)}});
     service.patch("/sensors/s1", &grown).await.expect(422);
     let exchanged = json!({"metadata": {"a": null, "b": "x".repeat(10_000)}});

@@ -55,7 +55,9 @@ async fn mosquitto_killed_twice_in_the_middle_of_1000_writes_costs_no_event() {
     proxy.open();
     take_until(&mut history, &mut subscriber, &proxy, WRITES).await;
     for writer in writers {
-        writer.await.expect("every request was answered while the broker was away");
+        writer
+            .await
+            .expect("every request was answered while the broker was away");
     }
     assert_eq!(history.revision(), WRITES, "all events are there");
     history.assert_tells_the_state_of(&service).await;
@@ -85,7 +87,10 @@ async fn mosquitto_killed_30_times_while_publishing_leaves_the_service_alive() {
         }
         mosquitto.run().await;
     }
-    eventually("the relay has caught up", || async { service.relay_lag().await == Some(0) }).await;
+    eventually("the relay has caught up", || async {
+        service.relay_lag().await == Some(0)
+    })
+    .await;
     assert_eq!(service.store_revision().await, 1 + 30 * 40);
     service.finish().await;
 }

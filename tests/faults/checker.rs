@@ -39,7 +39,11 @@ impl History {
 
     /// Asserts that the store holds what the events tell, and is at the revision of the last of them.
     pub async fn assert_tells_the_state_of(&self, http: &Http) {
-        assert_eq!(http.store_revision().await, self.revision(), "no change without an event");
+        assert_eq!(
+            http.store_revision().await,
+            self.revision(),
+            "no change without an event"
+        );
         self.mirror.assert_equals(&http.all_pages(100).await);
     }
 }

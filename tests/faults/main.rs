@@ -1,5 +1,14 @@
 //! Kills, of the broker and of the service, and what has to be true after them.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "tests fail loudly, and share their harness"
+)]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 

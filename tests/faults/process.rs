@@ -67,7 +67,9 @@ async fn a_second_process_on_the_same_database_refuses_to_start() {
 async fn the_epoch_and_the_sensors_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Process::start(&settings_in(folder.path())).await;
-    let made = first.create(&json!({"name": "s1", "value": 21.5, "metadata": {"b": 1, "a": 2}})).await;
+    let made = first
+        .create(&json!({"name": "s1", "value": 21.5, "metadata": {"b": 1, "a": 2}}))
+        .await;
     first.signal("TERM");
     first.exit().await;
     let second = Process::start(&settings_in(folder.path())).await;
@@ -130,7 +132,11 @@ async fn a_wrong_setting_is_one_line_that_names_it_and_exit_code_2() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupt_database_is_one_line_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("sensorcast.db"), "no database, whatever its name says".repeat(300)).unwrap();
+    std::fs::write(
+        folder.path().join("sensorcast.db"),
+        "no database, whatever its name says".repeat(300),
+    )
+    .unwrap();
     let output = run(&mut binary(folder.path()));
     assert_refuses(&output, 1, &["sensorcast.db"]);
 }
@@ -141,7 +147,11 @@ async fn health_asks_a_running_service_and_fails_without_one() {
     let service = Process::start(&settings_in(folder.path())).await;
     let ask = |address: String| {
         let mut command = binary(folder.path());
-        command.arg("health").env("HTTP_BIND", address).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("health")
+            .env("HTTP_BIND", address)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().expect("the binary").code()
     };
     assert_eq!(ask(service.addr.to_string()), Some(0));

@@ -18,7 +18,12 @@ struct Acknowledged {
 }
 
 /// Changes sensors of its own until the service does not answer any more; tells each acknowledged write.
-async fn write_until_the_end(http: Http, writer: usize, round: usize, told: tokio::sync::mpsc::UnboundedSender<Acknowledged>) {
+async fn write_until_the_end(
+    http: Http,
+    writer: usize,
+    round: usize,
+    told: tokio::sync::mpsc::UnboundedSender<Acknowledged>,
+) {
     for number in 0.. {
         let path = format!("/sensors/w{writer}-{}", number % 3);
         let headers = [("content-type", "application/json")];
@@ -71,7 +76,9 @@ fn assert_is_told(history: &History, write: &Acknowledged) {
     }
     let sensor = write.answer.json();
     let revision = write.answer.revision();
-    let event = history.event(revision).unwrap_or_else(|| panic!("revision {revision} is lost: {sensor}"));
+    let event = history
+        .event(revision)
+        .unwrap_or_else(|| panic!("revision {revision} is lost: {sensor}"));
     assert_eq!((event.kind.as_str(), &json!(event.sensor)), (write.kind, &sensor["id"]));
     if write.by_put || write.kind == "created" {
         assert_eq!(event.state.as_deref(), Some(write.answer.text()));
@@ -112,9 +119,19 @@ async fn the_service_killed_in_the_middle_of_writes_loses_nothing_that_was_ackno
     for write in &acknowledged {
         assert_is_told(&history, write);
     }
-    let told_deletes = (1..=revision).filter_map(|at| history.event(at)).filter(|event| event.kind == "deleted").count();
-    assert!(told_deletes >= deletes, "every acknowledged DELETE is told: {told_deletes} < {deletes}");
-    println!("{} acknowledged, {revision} revisions, {} repeats", acknowledged.len(), history.repeats);
+    let told_deletes = (1..=revision)
+        .filter_map(|at| history.event(at))
+        .filter(|event| event.kind == "deleted")
+        .count();
+    assert!(
+        told_deletes >= deletes,
+        "every acknowledged DELETE is told: {told_deletes} < {deletes}"
+    );
+    println!(
+        "{} acknowledged, {revision} revisions, {} repeats",
+        acknowledged.len(),
+        history.repeats
+    );
     let next = service.put("/sensors/after", &json!({"value": 1})).await.expect(201);
     assert_eq!(next.revision(), revision + 1, "no hole after the restart");
 }
@@ -140,7 +157,9 @@ async fn the_last_will_says_offline_when_the_service_is_killed() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE + Duration::from_secs(5), offline).await.expect("the Last Will");
+    tokio::time::timeout(PATIENCE + Duration::from_secs(5), offline)
+        .await
+        .expect("the Last Will");
     assert_eq!(head_status(&mosquitto).await["status"], "offline", "it is retained");
     let service = Process::start(&settings).await;
     crate::harness::eventually("the head says online again", || async {

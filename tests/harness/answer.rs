@@ -22,11 +22,7 @@ pub struct Problem {
 impl Answer {
     /// Takes an answer and checks what every answer has to keep to.
     pub fn new(request: &str, status: u16, headers: HeaderMap, body: Bytes) -> Self {
-        let answer = Self {
-            status,
-            headers,
-            body,
-        };
+        let answer = Self { status, headers, body };
         let nosniff = answer.header("x-content-type-options");
         assert_eq!(nosniff, Some("nosniff"), "{request} -> {answer:?}");
         assert!(status < 500, "{request} -> {answer:?}");
@@ -112,7 +108,10 @@ impl Answer {
     #[track_caller]
     fn problem_of(&self, request: &str) -> Problem {
         let content_type = self.header("content-type").unwrap_or_default();
-        assert!(content_type.starts_with("application/problem+json"), "{request} -> {self:?}");
+        assert!(
+            content_type.starts_with("application/problem+json"),
+            "{request} -> {self:?}"
+        );
         let document = self.json();
         assert_eq!(document["status"], self.status, "{request} -> {document}");
         for member in ["type", "title", "detail", "instance"] {
@@ -122,7 +121,11 @@ impl Answer {
         let kind = document["type"].as_str().unwrap_or_default();
         assert!(kind.starts_with("http"), "type is a URL: {request} -> {document}");
         let errors = document["errors"].as_array().cloned().unwrap_or_default();
-        assert_eq!(self.status == 422, !errors.is_empty(), "errors go with 422: {request} -> {document}");
+        assert_eq!(
+            self.status == 422,
+            !errors.is_empty(),
+            "errors go with 422: {request} -> {document}"
+        );
         let pointer = |error: &Value| {
             assert!(error["detail"].is_string(), "{request} -> {document}");
             error["pointer"].as_str().expect("a pointer").to_owned()

@@ -25,7 +25,12 @@ impl Event {
         let text = std::str::from_utf8(payload).expect("a UTF-8 payload");
         let members = members_of(text);
         let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
-        let member = |name: &str| members.iter().find(|(found, _)| found == name).map(|(_, raw)| raw.clone());
+        let member = |name: &str| {
+            members
+                .iter()
+                .find(|(found, _)| found == name)
+                .map(|(_, raw)| raw.clone())
+        };
         let string = |name: &str| -> String {
             serde_json::from_str(&member(name).unwrap_or_default())
                 .unwrap_or_else(|error| panic!("{name}: {error}: {text}"))

@@ -52,13 +52,7 @@ impl Http {
     }
 
     /// Sends any request.
-    pub async fn request(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: impl Into<Body>,
-    ) -> Answer {
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
         self.try_request(method, path, headers, body)
             .await
             .unwrap_or_else(|| panic!("no answer to {method} {path}"))

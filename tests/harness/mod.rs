@@ -1,6 +1,10 @@
 //! Starts the service as production does and talks to it as a client does: over HTTP and MQTT only.
 
-#![allow(dead_code, unused_imports, reason = "each test binary uses its own part of the harness")]
+#![expect(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part of the harness"
+)]
 
 mod answer;
 mod event;

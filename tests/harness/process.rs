@@ -29,7 +29,11 @@ impl Process {
         let http = process.http.clone();
         let url = format!("http://{}/health/ready", http.addr);
         eventually("the process is ready", || {
-            assert!(process.child.try_wait().expect("a state").is_none(), "{}", process.output());
+            assert!(
+                process.child.try_wait().expect("a state").is_none(),
+                "{}",
+                process.output()
+            );
             let (http, url) = (http.clone(), url.clone());
             async move {
                 assert!(url.starts_with("http"));
@@ -98,12 +102,22 @@ impl Process {
 /// The binary with an environment of its own, in `folder`, on ports of its own.
 pub fn binary(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sensorcast"));
-    for name in ["MQTT_TOPIC_PREFIX", "MQTT_QOS", "MQTT_URL", "REQUIRE_IF_MATCH", "MQTT_RETAIN_STATE", "LOG_FORMAT"] {
+    for name in [
+        "MQTT_TOPIC_PREFIX",
+        "MQTT_QOS",
+        "MQTT_URL",
+        "REQUIRE_IF_MATCH",
+        "MQTT_RETAIN_STATE",
+        "LOG_FORMAT",
+    ] {
         command.env_remove(name);
     }
     command
         .current_dir(folder)
-        .env("DATABASE_URL", format!("sqlite://{}", folder.join("sensorcast.db").display()))
+        .env(
+            "DATABASE_URL",
+            format!("sqlite://{}", folder.join("sensorcast.db").display()),
+        )
         .env("MQTT_BIND", "127.0.0.1:0")
         .env("PUBLIC_URL", PUBLIC_URL)
         .env("RUST_LOG", "info")

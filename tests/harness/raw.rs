@@ -75,7 +75,12 @@ fn parse(received: &[u8], at_end: bool) -> Option<(RawAnswer, usize)> {
         .map(|line| line.split_once(':').expect("a header line"))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| {
+        headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
     let rest = &received[head_length..];
     let (body, length) = if status < 200 || status == 204 || status == 304 {
         (Vec::new(), 0)

@@ -1,8 +1,9 @@
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rumqttc::{v5, Event as Event4, MqttOptions, Packet, QoS};
 use rumqttc::v5::mqttbytes::v5::Packet as Packet5;
+use rumqttc::{Event as Event4, MqttOptions, Packet, QoS, v5};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -174,5 +175,7 @@ async fn read_v5(broker: SocketAddr, filter: String, acknowledges: bool, mut out
 }
 
 fn client_id() -> String {
-    format!("test-{}", uuid::Uuid::now_v7().simple())
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("test-{}-{number}", std::process::id())
 }
