@@ -1,0 +1,117 @@
+use serde_json::Value;
+
+use crate::harness::{Service, exchange};
+
+/// Every string below `value` that is a URL of this service.
+fn own_urls(value: &Value, public_url: &str, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.starts_with(public_url) => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| own_urls(item, public_url, found)),
+        Value::Object(members) => members.values().for_each(|item| own_urls(item, public_url, found)),
+        _ => (),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_entry_point_links_to_everything_else_and_the_links_work() {
+    let service = Service::start().await;
+    let entry = service.get("/").await.expect(200).json();
+    let mut urls = Vec::new();
+    own_urls(&entry, &service.public_url, &mut urls);
+    for path in ["/sensors", "/openapi.json", "/docs", "/health/ready", "/metrics"] {
+        let url = format!("{}{path}", service.public_url);
+        assert!(
+            urls.iter().any(|found| found.trim_end_matches('/') == url),
+            "{path}: {entry}"
+        );
+    }
+    for url in urls.iter().filter(|url| !url.contains('{')) {
+        let answer = service.follow(url).await;
+        assert!(answer.status < 400, "{url}: {}", answer.status);
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_type_of_a_problem_is_a_url_of_this_service_that_explains_it() {
+    let service = Service::start().await;
+    let refusals = [
+        service.get("/sensors/nobody").await.expect(404),
+        service.get("/nothing").await.expect(404),
+        service.post(&serde_json::json!({})).await.expect(422),
+        service.get("/sensors?limit=0").await.expect(400),
+        service.request("BREW", "/sensors", &[], "").await.expect(405),
+    ];
+    for refusal in refusals {
+        let kind = refusal.problem().document["type"].as_str().unwrap().to_owned();
+        let url = kind.split('#').next().unwrap();
+        service.follow(url).await.expect(200);
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_openapi_document_is_served_as_json_and_yaml() {
+    let service = Service::start().await;
+    let document = service.get("/openapi.json").await.expect(200).json();
+    assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    for path in ["/", "/sensors", "/health/live", "/health/ready", "/metrics"] {
+        assert!(document["paths"].get(path).is_some(), "{path}");
+    }
+    let yaml = service.get("/openapi.yaml").await.expect(200);
+    assert!(yaml.text().starts_with("openapi:"), "{}", &yaml.text()[..80]);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_has_a_content_security_policy() {
+    let service = Service::start().await;
+    let mut path = "/docs".to_owned();
+    for _ in 0..3 {
+        let answer = service.get(&path).await;
+        if answer.status == 200 {
+            assert!(
+                answer.header("content-security-policy").is_some(),
+                "{:?}",
+                answer.headers
+            );
+            break;
+        }
+        let location = answer.header("location").expect("a redirection");
+        path = location
+            .strip_prefix(&service.public_url)
+            .unwrap_or(location)
+            .to_owned();
+    }
+    service.get(&path).await.expect(200);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_and_ready_are_200_and_metrics_are_prometheus_text() {
+    let service = Service::start().await;
+    service.get("/health/live").await.expect(200);
+    service.get("/health/ready").await.expect(200);
+    service.get("/sensors").await.expect(200);
+    let metrics = service.get("/metrics").await.expect(200);
+    assert!(
+        metrics
+            .text()
+            .lines()
+            .any(|line| line.starts_with("# TYPE sensorcast_"))
+    );
+    assert!(metrics.text().contains("/sensors"), "HTTP requests by route");
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_no_library_and_no_file() {
+    let service = Service::start().await;
+    let request = b"POST /sensors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
+    let answer = exchange(service.addr, request).await.expect("an answer");
+    assert_eq!(answer.status, 400);
+    for word in ["serde", "sqlx", "actix", "panicked", "src/"] {
+        assert!(!answer.text().contains(word), "{word}: {}", answer.text());
+    }
+    service.finish().await;
+}

@@ -1,0 +1,38 @@
+//! What the contract promises, tried through the public doors: HTTP and MQTT. One file a topic, one sentence a test.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "tests fail loudly, and share their harness"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod bad_input;
+mod conditional;
+mod delete;
+mod documents;
+mod events;
+mod framing;
+mod get;
+mod inactive;
+mod links;
+mod list;
+mod list_bad_input;
+mod measured_at;
+mod mqtt_side;
+mod names;
+mod options;
+mod order_of_checks;
+mod output;
+mod patch;
+mod post;
+mod put;
+mod race;
+mod random_operations;
+mod read_only;
+mod validation;

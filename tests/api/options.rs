@@ -1,0 +1,85 @@
+use serde_json::json;
+
+use crate::harness::{Service, exchange};
+
+const READ_ONLY: [&str; 7] = [
+    "/",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/openapi.json",
+    "/openapi.yaml",
+    "/docs",
+];
+const SENSOR: [&str; 6] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_answers_204_and_the_verbs_of_the_route() {
+    let service = Service::start().await;
+    service.create(&json!({"name": "s1"})).await;
+    let sensors = service.request("OPTIONS", "/sensors", &[], "").await.expect(204);
+    assert_eq!(sensors.allow(), ["GET", "HEAD", "OPTIONS", "POST"]);
+    for path in [
+        "/sensors/s1",
+        "/sensors/nobody",
+        "/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90",
+    ] {
+        let sensor = service.request("OPTIONS", path, &[], "").await.expect(204);
+        assert_eq!(sensor.allow(), SENSOR, "{path}");
+    }
+    for path in READ_ONLY {
+        let answer = service.request("OPTIONS", path, &[], "").await.expect(204);
+        assert_eq!(answer.allow(), ["GET", "HEAD", "OPTIONS"], "{path}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_verb_is_405_and_the_answer_names_those_of_the_route() {
+    let service = Service::start().await;
+    service.create(&json!({"name": "s1"})).await;
+    for verb in ["PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "get"] {
+        let refused = service.request(verb, "/sensors", &[], "").await.expect(405);
+        assert_eq!(refused.allow(), ["GET", "HEAD", "OPTIONS", "POST"], "{verb}");
+    }
+    for verb in ["POST", "TRACE", "BREW"] {
+        let refused = service.request(verb, "/sensors/s1", &[], "").await.expect(405);
+        assert_eq!(refused.allow(), SENSOR, "{verb}");
+    }
+    for path in READ_ONLY {
+        for verb in ["POST", "PUT", "PATCH", "DELETE", "TRACE"] {
+            let refused = service.request(verb, path, &[], "").await.expect(405);
+            assert_eq!(refused.allow(), ["GET", "HEAD", "OPTIONS"], "{verb} {path}");
+        }
+    }
+    assert_eq!(service.store_revision().await, 1);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_route_is_404_for_every_verb() {
+    let service = Service::start().await;
+    for path in [
+        "/nothing",
+        "/sensors/s1/nothing",
+        "/sensor",
+        "/health",
+        "/sensors/s1/state/x",
+        "/SENSORS",
+    ] {
+        for verb in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+            service.request(verb, path, &[], "").await.expect(404);
+        }
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_is_refused() {
+    let service = Service::start().await;
+    let request = b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    let status = exchange(service.addr, request).await.map(|answer| answer.status);
+    assert!(matches!(status, Some(400 | 404 | 405 | 501)), "{status:?}");
+    service.get("/health/live").await.expect(200);
+    service.finish().await;
+}

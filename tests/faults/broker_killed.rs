@@ -1,0 +1,96 @@
+use serde_json::json;
+
+use crate::checker::History;
+use crate::harness::{Http, Mosquitto, Proxy, Service, Subscriber, Version, eventually};
+
+const WRITES: i64 = 1_000;
+const WRITERS: i64 = 4;
+/// The kills come when this many events have arrived.
+const KILL_AT: [i64; 2] = [150, 600];
+
+/// 1,000 changes, by a few writers at once.
+fn write_all(http: &Http) -> Vec<tokio::task::JoinHandle<()>> {
+    let writer = |number: i64| {
+        let http = http.clone();
+        async move {
+            let made = http.create(&json!({"name": format!("s{number}")})).await;
+            for value in 1..WRITES / WRITERS {
+                http.patch(&made.path(), &json!({"value": value})).await.expect(200);
+            }
+        }
+    };
+    (0..WRITERS).map(|number| tokio::spawn(writer(number))).collect()
+}
+
+/// Takes what comes until `revision` is there or the connection ends.
+async fn take_until(history: &mut History, subscriber: &mut Subscriber, proxy: &Proxy, revision: i64) {
+    while history.revision() < revision {
+        let Some(message) = subscriber.try_next().await else {
+            return;
+        };
+        history.take(&message);
+        proxy.delivered(history.revision());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_killed_twice_in_the_middle_of_1000_writes_costs_no_event() {
+    let mut mosquitto = Mosquitto::start().await;
+    let proxy = Proxy::closed(mosquitto.addr()).await;
+    let url = proxy.url().parse().unwrap();
+    let service = Service::start_with(|config| config.mqtt.url = Some(url)).await;
+    let mut history = History::default();
+    let writers = write_all(&service);
+    for kill_at in KILL_AT {
+        let mut subscriber = Subscriber::start(Version::V5, mosquitto.addr(), "sensors/+").await;
+        proxy.open();
+        take_until(&mut history, &mut subscriber, &proxy, kill_at).await;
+        mosquitto.kill();
+        proxy.close();
+        // What the dead broker had sent is still in the socket, up to the end of the connection.
+        take_until(&mut history, &mut subscriber, &proxy, i64::MAX).await;
+        mosquitto.run().await;
+    }
+    let mut subscriber = Subscriber::start(Version::V5, mosquitto.addr(), "sensors/+").await;
+    proxy.open();
+    take_until(&mut history, &mut subscriber, &proxy, WRITES).await;
+    for writer in writers {
+        writer
+            .await
+            .expect("every request was answered while the broker was away");
+    }
+    assert_eq!(history.revision(), WRITES, "all events are there");
+    history.assert_tells_the_state_of(&service).await;
+    println!("{} repeats", history.repeats);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_killed_30_times_while_publishing_leaves_the_service_alive() {
+    let mut mosquitto = Mosquitto::start().await;
+    let service = Service::start_on(&mosquitto).await;
+    service.create(&json!({"name": "s1"})).await;
+    for kill in 0..30 {
+        let writers = (0..4).map(|writer| {
+            let http = (*service).clone();
+            tokio::spawn(async move {
+                for number in 0..10 {
+                    let value = format!("{kill} {writer} {number}");
+                    http.patch("/sensors/s1", &json!({"value": value})).await.expect(200);
+                }
+            })
+        });
+        let writers: Vec<_> = writers.collect();
+        mosquitto.kill();
+        for writer in writers {
+            writer.await.expect("every request was answered");
+        }
+        mosquitto.run().await;
+    }
+    eventually("the relay has caught up", || async {
+        service.relay_lag().await == Some(0)
+    })
+    .await;
+    assert_eq!(service.store_revision().await, 1 + 30 * 40);
+    service.finish().await;
+}

@@ -1,0 +1,18 @@
+//! Kills, of the broker and of the service, and what has to be true after them.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "tests fail loudly, and share their harness"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod broker_killed;
+mod checker;
+mod process;
+mod service_killed;

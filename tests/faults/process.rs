@@ -1,0 +1,159 @@
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::json;
+
+use crate::harness::{Process, Settings, binary, free_port};
+
+fn settings_in(folder: &Path) -> Settings {
+    Settings {
+        folder: folder.to_owned(),
+        mqtt_url: None,
+    }
+}
+
+/// What a run says that ends by itself, with the lines of its log at most as bad as warnings left out.
+fn run(command: &mut Command) -> Output {
+    let child = command
+        .env("RUST_LOG", "error")
+        .env("HTTP_BIND", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    child.wait_with_output().expect("an end")
+}
+
+/// Asserts an exit code and one clear line that names `what`.
+#[track_caller]
+fn assert_refuses(output: &Output, code: i32, what: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "one line: {said}");
+    for word in what {
+        assert!(said.contains(word), "{word} is not named: {said}");
+    }
+    assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_and_sigint_end_the_process_with_exit_code_0() {
+    let folder = tempfile::tempdir().unwrap();
+    for (round, signal) in ["TERM", "INT"].into_iter().enumerate() {
+        let mut service = Process::start(&settings_in(folder.path())).await;
+        assert_eq!(service.store_revision().await, i64::try_from(round).unwrap());
+        service.create(&json!({"name": format!("s{round}")})).await;
+        service.signal(signal);
+        let status = service.exit().await;
+        assert_eq!(status.code(), Some(0), "{signal}: {}", service.output());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_the_same_database_refuses_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&settings_in(folder.path())).await;
+    first.create(&json!({"name": "s1"})).await;
+    let output = run(&mut binary(folder.path()));
+    assert_refuses(&output, 1, &["sensorcast.db"]);
+    first.create(&json!({"name": "s2"})).await;
+    let mut first = first;
+    first.kill();
+    let again = Process::start(&settings_in(folder.path())).await;
+    assert_eq!(again.store_revision().await, 2, "a killed process leaves no lock");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_epoch_and_the_sensors_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Process::start(&settings_in(folder.path())).await;
+    let made = first
+        .create(&json!({"name": "s1", "value": 21.5, "metadata": {"b": 1, "a": 2}}))
+        .await;
+    first.signal("TERM");
+    first.exit().await;
+    let second = Process::start(&settings_in(folder.path())).await;
+    let read = second.get("/sensors/s1").await.expect(200);
+    assert_eq!((read.etag(), read.body), (made.etag(), made.body));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bound_address_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Process::start(&settings_in(folder.path())).await;
+    let output = service.output();
+    assert!(output.contains(&service.addr.to_string()), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_one_line_and_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(binary(folder.path()).env("MQTT_BIND", &address));
+    assert_refuses(&output, 1, &[&address]);
+    let child = binary(folder.path())
+        .env("RUST_LOG", "error")
+        .env("HTTP_BIND", &address)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    assert_refuses(&child.wait_with_output().expect("an end"), 1, &[&address]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_is_one_line_that_names_it_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [
+        ("MQTT_QOS", "3"),
+        ("MQTT_URL", "http://x"),
+        ("PUBLIC_URL", "nonsense"),
+        ("REQUIRE_IF_MATCH", "perhaps"),
+        ("LOG_FORMAT", "xml"),
+        ("MQTT_TOPIC_PREFIX", "a/#/"),
+        ("EVENT_RETENTION_HOURS", "-1"),
+        ("DATABASE_URL", "postgres://x"),
+    ];
+    for (variable, value) in rows {
+        let output = run(binary(folder.path()).env(variable, value));
+        assert_refuses(&output, 2, &[variable, value]);
+    }
+    let port = free_port();
+    let child = binary(folder.path())
+        .env("HTTP_BIND", format!("nowhere:{port}:1"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    assert_refuses(&child.wait_with_output().expect("an end"), 2, &["HTTP_BIND", "nowhere"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupt_database_is_one_line_and_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("sensorcast.db"),
+        "no database, whatever its name says".repeat(300),
+    )
+    .unwrap();
+    let output = run(&mut binary(folder.path()));
+    assert_refuses(&output, 1, &["sensorcast.db"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_asks_a_running_service_and_fails_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Process::start(&settings_in(folder.path())).await;
+    let ask = |address: String| {
+        let mut command = binary(folder.path());
+        command
+            .arg("health")
+            .env("HTTP_BIND", address)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.status().expect("the binary").code()
+    };
+    assert_eq!(ask(service.addr.to_string()), Some(0));
+    assert_ne!(ask(format!("127.0.0.1:{}", free_port())), Some(0));
+}

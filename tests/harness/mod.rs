@@ -1,0 +1,55 @@
+//! Starts the service as production does and talks to it as a client does: over HTTP and MQTT only.
+
+#![expect(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part of the harness"
+)]
+
+mod answer;
+mod event;
+mod http;
+mod mosquitto;
+mod process;
+mod proxy;
+mod raw;
+mod service;
+mod subscriber;
+
+pub use answer::{Answer, Problem};
+pub use event::{Event, Mirror, members_of, merge};
+pub use http::{Http, MERGE_PATCH, link};
+pub use mosquitto::Mosquitto;
+pub use process::{Process, Settings, binary};
+pub use proxy::Proxy;
+pub use raw::{RawAnswer, exchange, exchange_many};
+pub use service::{PUBLIC_URL, Service};
+pub use subscriber::{Message, Subscriber, Version};
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// The longest wait for anything; a test that reaches it fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds, looking every 10 ms.
+pub async fn eventually<F, Fut>(what: &str, mut condition: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A port on loopback that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port on loopback")
+        .port()
+}

@@ -1,0 +1,84 @@
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{eventually, free_port};
+
+/// A real broker, as Debian's package `mosquitto` installs it, that can be killed and started again on its port.
+pub struct Mosquitto {
+    addr: SocketAddr,
+    configuration: PathBuf,
+    child: Option<Child>,
+    _folder: TempDir,
+}
+
+impl Mosquitto {
+    /// A running broker.
+    pub async fn start() -> Self {
+        let mut broker = Self::stopped();
+        broker.run().await;
+        broker
+    }
+
+    /// A broker that is not there yet.
+    pub fn stopped() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = free_port();
+        let configuration = folder.path().join("mosquitto.conf");
+        // No bound on what waits for a subscriber: a test has to know that the broker dropped nothing.
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n\
+             max_inflight_messages 20\nset_tcp_nodelay true\nuser root\nlog_type none\n"
+        );
+        std::fs::write(&configuration, text).expect("a configuration file");
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], port)),
+            configuration,
+            child: None,
+            _folder: folder,
+        }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// For `MQTT_URL`.
+    pub fn url(&self) -> String {
+        format!("mqtt://{}", self.addr)
+    }
+
+    /// Starts the process and waits until it listens.
+    pub async fn run(&mut self) {
+        let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"]
+            .into_iter()
+            .find(|path| std::path::Path::new(path).exists())
+            .unwrap_or("mosquitto");
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(&self.configuration)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the package mosquitto is installed");
+        self.child = Some(child);
+        let addr = self.addr;
+        eventually("Mosquitto listens", || async move { TcpStream::connect(addr).is_ok() }).await;
+    }
+
+    /// SIGKILL: no farewell, nothing written down.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a process to kill");
+            child.wait().expect("the end of the process");
+        }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

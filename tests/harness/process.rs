@@ -1,0 +1,142 @@
+use std::fs::File;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use super::{Http, PUBLIC_URL, eventually, free_port};
+
+/// How a process of the real binary is started.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder that it runs in; the database is in it.
+    pub folder: PathBuf,
+    /// `MQTT_URL`; the built-in broker when `None`.
+    pub mqtt_url: Option<String>,
+}
+
+/// A child process of the real binary, killed when dropped.
+pub struct Process {
+    http: Http,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `sensorcast` and waits until it is ready.
+    pub async fn start(settings: &Settings) -> Self {
+        let mut process = Self::spawn(settings);
+        let http = process.http.clone();
+        let url = format!("http://{}/health/ready", http.addr);
+        eventually("the process is ready", || {
+            assert!(
+                process.child.try_wait().expect("a state").is_none(),
+                "{}",
+                process.output()
+            );
+            let (http, url) = (http.clone(), url.clone());
+            async move {
+                assert!(url.starts_with("http"));
+                http.try_request("GET", "/health/ready", &[], "")
+                    .await
+                    .is_some_and(|answer| answer.status == 200)
+            }
+        })
+        .await;
+        process
+    }
+
+    /// Starts `sensorcast` and waits for nothing.
+    pub fn spawn(settings: &Settings) -> Self {
+        let bind = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let log = settings.folder.join(format!("{}.log", bind.port()));
+        let output = File::create(&log).expect("a log file");
+        let mut command = binary(&settings.folder);
+        command
+            .env("HTTP_BIND", bind.to_string())
+            .stdout(output.try_clone().expect("a second handle"))
+            .stderr(output);
+        if let Some(url) = &settings.mqtt_url {
+            command.env("MQTT_URL", url);
+        }
+        Self {
+            http: Http::new(bind, PUBLIC_URL),
+            child: command.spawn().expect("the binary"),
+            log,
+        }
+    }
+
+    /// What it has printed, on both streams.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log")
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a process to kill");
+        self.child.wait().expect("the end of the process");
+    }
+
+    /// SIGTERM, or another signal that `kill` knows by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// Waits for the end of the process.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process ends", || {
+            status = self.child.try_wait().expect("a state");
+            let ended = status.is_some();
+            async move { ended }
+        })
+        .await;
+        status.expect("an exit status")
+    }
+}
+
+/// The binary with an environment of its own, in `folder`, on ports of its own.
+pub fn binary(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sensorcast"));
+    for name in [
+        "MQTT_TOPIC_PREFIX",
+        "MQTT_QOS",
+        "MQTT_URL",
+        "REQUIRE_IF_MATCH",
+        "MQTT_RETAIN_STATE",
+        "LOG_FORMAT",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .current_dir(folder)
+        .env(
+            "DATABASE_URL",
+            format!("sqlite://{}", folder.join("sensorcast.db").display()),
+        )
+        .env("MQTT_BIND", "127.0.0.1:0")
+        .env("PUBLIC_URL", PUBLIC_URL)
+        .env("RUST_LOG", "info")
+        .stdin(Stdio::null());
+    command
+}
+
+impl Deref for Process {
+    type Target = Http;
+
+    fn deref(&self) -> &Http {
+        &self.http
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is no concern of the test any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,115 @@
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::Path;
+
+use sensorcast::app::App;
+use sensorcast::config::{Config, HttpConfig, LogConfig, LogFormat, MqttConfig, StoreConfig};
+use tempfile::TempDir;
+
+use super::{Http, Mosquitto, Subscriber, Version, eventually};
+
+/// The base of links in tests: not where the service listens, so that a link made from a request is seen.
+pub const PUBLIC_URL: &str = "http://sensors.example:8000";
+
+/// A running service with a database of its own, on ports of its own. End it with [`Service::finish`].
+pub struct Service {
+    http: Http,
+    app: Option<App>,
+    broker: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Service {
+    /// With the built-in broker.
+    pub async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// With settings of the test's choice.
+    pub async fn start_with(adapt: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut config = config_in(folder.path());
+        adapt(&mut config);
+        let public_url = config.http.public_url.as_str().trim_end_matches('/').to_owned();
+        let elsewhere = config.mqtt.url.as_ref().map(|url| {
+            let port = url.port().unwrap_or(1883);
+            SocketAddr::from(([127, 0, 0, 1], port))
+        });
+        let app = App::start(config).await.expect("the service starts");
+        Self {
+            http: Http::new(app.http_addr(), &public_url),
+            broker: elsewhere.or_else(|| app.mqtt_addr()).expect("a broker of its own"),
+            app: Some(app),
+            _folder: folder,
+        }
+    }
+
+    /// With a real Mosquitto.
+    pub async fn start_on(mosquitto: &Mosquitto) -> Self {
+        let url = mosquitto.url().parse().expect("a URL");
+        Self::start_with(|config| config.mqtt.url = Some(url)).await
+    }
+
+    /// The broker that the events go to.
+    pub fn broker(&self) -> SocketAddr {
+        self.broker
+    }
+
+    /// A subscriber to every change, subscribed when this returns.
+    pub async fn subscribe(&self) -> Subscriber {
+        Subscriber::start(Version::V5, self.broker, "sensors/+").await
+    }
+
+    /// Waits until every event is with the broker, then stops the service as SIGTERM does.
+    pub async fn finish(mut self) {
+        let http = self.http.clone();
+        eventually("the event log is drained", || async {
+            http.relay_lag().await == Some(0)
+        })
+        .await;
+        let app = self.app.take().expect("a running service");
+        app.stop().await;
+    }
+}
+
+impl Deref for Service {
+    type Target = Http;
+
+    fn deref(&self) -> &Http {
+        &self.http
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let unfinished = self.app.is_some() && !std::thread::panicking();
+        assert!(!unfinished, "the test ended without finish().await");
+    }
+}
+
+fn config_in(folder: &Path) -> Config {
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    Config {
+        http: HttpConfig {
+            bind: any_port,
+            public_url: PUBLIC_URL.parse().expect("a URL"),
+            require_if_match: false,
+        },
+        store: StoreConfig {
+            path: folder.join("sensorcast.db"),
+            event_retention_hours: 24,
+            event_retention_min: 1_000_000,
+        },
+        mqtt: MqttConfig {
+            url: None,
+            bind: any_port,
+            topic_prefix: String::new(),
+            qos: 1,
+            retain_state: false,
+        },
+        log: LogConfig {
+            format: LogFormat::Text,
+            filter: "warn".to_owned(),
+        },
+    }
+}
