@@ -103,6 +103,7 @@ fn config_in(folder: &Path) -> Config {
         mqtt: MqttConfig {
             url: None,
             bind: any_port,
+            public_url: "mqtt://broker.example:1883".parse().expect("a URL"),
             topic_prefix: String::new(),
             qos: 1,
             retain_state: false,
