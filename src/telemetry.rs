@@ -18,7 +18,7 @@ const QUIET: &str = "mqtt5=warn,mqtt5_protocol=warn,actix_server=warn,actix_http
 /// When the filter is invalid, which parsing the settings has excluded, or when the process already logs.
 pub fn start(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
-        .parse(format!("{QUIET},{}", config.filter))
+        .parse(directives(&config.filter))
         .context("the log filter is invalid")?;
     // `SystemTime` prints RFC 3339 in UTC.
     let lines = tracing_subscriber::fmt()
@@ -35,4 +35,12 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
             .try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
+}
+
+fn directives(filter: &str) -> String {
+    match filter {
+        // Quieter already.
+        "off" | "error" => filter.to_owned(),
+        filter => format!("{QUIET},{filter}"),
+    }
 }

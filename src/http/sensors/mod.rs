@@ -19,6 +19,14 @@ use crate::wire::link::Link;
 
 /// The answer to a write that is committed.
 fn written(outcome: Outcome, state: &HttpState) -> HttpResponse {
+    match &outcome {
+        Outcome::Created(record) => tracing::info!(sensor = %record.id, revision = %record.revision, "sensor created"),
+        Outcome::Modified(record) => {
+            tracing::info!(sensor = %record.id, revision = %record.revision, "sensor modified")
+        }
+        Outcome::Deleted => tracing::info!("sensor deleted"),
+        Outcome::Unchanged(_) => {}
+    }
     match outcome {
         Outcome::Created(record) => {
             let url = state.links().sensor_url(&SensorRef::Id(record.id));
