@@ -74,10 +74,10 @@ impl App {
     ///
     /// # Errors
     /// As [`App::start`].
-    pub async fn start_with_clock(mut config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let (broker, endpoint) = broker(&mut config.mqtt).await?;
+    pub async fn start_with_clock(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let store = Store::open(store_options(&config, clock.clone())).await?;
         let status = RelayStatus::new(store.head(), clock);
+        let (broker, endpoint) = broker(&config.mqtt).await?;
         let sink = PahoSink::new(endpoint, &config.mqtt, store.epoch(), &config.http.public_url)?;
         let relay = Relay::new(store.clone(), sink, status.clone()).await?;
 
@@ -194,8 +194,8 @@ fn store_options(config: &Config, clock: Clock) -> Options {
     }
 }
 
-/// The broker to publish to: the one that `MQTT_URL` names, or one in this process, whose address goes into the links.
-async fn broker(config: &mut MqttConfig) -> anyhow::Result<(Option<Broker>, Endpoint)> {
+/// The broker to publish to: the one that `MQTT_URL` names, or one in this process.
+async fn broker(config: &MqttConfig) -> anyhow::Result<(Option<Broker>, Endpoint)> {
     if config.retain_state {
         bail!("MQTT_RETAIN_STATE=true is not built yet; leave it unset");
     }
@@ -203,7 +203,6 @@ async fn broker(config: &mut MqttConfig) -> anyhow::Result<(Option<Broker>, Endp
         return Ok((None, Endpoint::from_url(url).context("MQTT_URL")?));
     }
     let broker = Broker::start(config).await.context("MQTT_BIND")?;
-    config.built_in_broker_listens_on(broker.local_addr());
     let endpoint = broker.endpoint();
     Ok((Some(broker), endpoint))
 }

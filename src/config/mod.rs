@@ -93,14 +93,6 @@ impl MqttConfig {
     pub fn password(&self) -> Option<String> {
         self.url.as_ref()?.password().map(decode)
     }
-
-    /// Puts the port that the system chose for the built-in broker where `public_url` still has the 0 of `bind`.
-    pub fn built_in_broker_listens_on(&mut self, bound: SocketAddr) {
-        if self.url.is_none() && self.public_url.port() == Some(0) {
-            // Only a URL without a host refuses a port, and this one was parsed with one.
-            let _ = self.public_url.set_port(Some(bound.port()));
-        }
-    }
 }
 
 /// Text that `urls::broker` has already found to be UTF-8.

@@ -127,7 +127,12 @@ impl Settings {
             return without_credentials(url);
         }
         let host = self.public_url.host_str().unwrap_or("localhost");
-        Url::parse(&format!("mqtt://{host}:{}", self.mqtt_bind.port()))
+        // A port that the system chooses changes with every start, and representations must not.
+        let port = match self.mqtt_bind.port() {
+            0 => String::new(),
+            port => format!(":{port}"),
+        };
+        Url::parse(&format!("mqtt://{host}{port}"))
             // The host of a valid http URL is valid under any scheme, so that this is never seen.
             .unwrap_or_else(|_| self.public_url.clone())
     }

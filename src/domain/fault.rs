@@ -16,3 +16,9 @@ impl Fault {
         }
     }
 }
+
+/// A member name as a token of a JSON Pointer (RFC 6901 §3).
+#[must_use]
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value as Json};
 
-use super::{Fault, canonical_number, text::is_portable};
+use super::{Fault, canonical_number, escape, text::is_portable};
 
 /// Free facts about a sensor: a JSON object of at most [`Metadata::MAX_BYTES`] and [`Metadata::MAX_DEPTH`].
 ///
@@ -70,11 +70,6 @@ fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<F
         Json::String(text) if !is_portable(text) => faults.push(Fault::new(pointer, TEXT_RULE)),
         Json::String(_) | Json::Bool(_) | Json::Null => {}
     }
-}
-
-/// A member name as a JSON Pointer token (RFC 6901 §3).
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod timestamp;
 mod value;
 
 pub use change::{Change, ChangeKind, EventForm, Moment, Refusal, create, delete, revise};
-pub use fault::Fault;
+pub use fault::{Fault, escape};
 pub use identity::{SensorId, SensorName, SensorRef};
 pub use label::Label;
 pub use location::Location;

@@ -1,6 +1,8 @@
 //! `GET /openapi.json`, `GET /openapi.yaml`, `/docs`: the contract as a document and as a page.
 
-use actix_web::web::{self, Data, Redirect};
+use actix_web::guard::Get;
+use actix_web::http::header;
+use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, route};
 use url::Url;
 use utoipa::OpenApi as _;
@@ -8,6 +10,7 @@ use utoipa::openapi::{OpenApi, ServerBuilder};
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::allow::allow;
 use super::problem::{self, Problem, ProblemForm};
 use super::{HttpState, routes};
 use crate::wire::event::EventForm;
@@ -84,17 +87,29 @@ pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 
 /// Adds the pages of Swagger UI, which work with the host that they are loaded from, whatever `PUBLIC_URL` says.
 pub fn pages(public_url: &Url) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
-    let document = openapi(public_url.path().trim_end_matches('/'));
+    let base = public_url.path().trim_end_matches('/');
+    let document = openapi(base);
+    let page = format!("{base}/docs/");
+    let settings = Config::default()
+        .try_it_out_enabled(true)
+        .display_request_duration(true);
+    let swagger_ui = SwaggerUi::new("/docs/{file:.*}")
+        .config(settings)
+        .url("/docs/openapi.json", document);
+    // The links in the page are relative and need the slash.
+    let to_page = move || {
+        let page = page.clone();
+        async move {
+            HttpResponse::PermanentRedirect()
+                .insert_header((header::LOCATION, page))
+                .finish()
+        }
+    };
     move |config| {
-        let settings = Config::default()
-            .try_it_out_enabled(true)
-            .display_request_duration(true);
-        config.service(Redirect::new("/docs", "docs/"));
-        config.service(
-            SwaggerUi::new("/docs/{file:.*}")
-                .config(settings)
-                .url("/docs/openapi.json", document),
-        );
+        config.service(web::resource("/docs").guard(Get()).to(to_page));
+        config.service(allow("/docs", "GET, OPTIONS"));
+        config.service(swagger_ui);
+        config.service(allow("/docs/{file:.*}", "GET, OPTIONS"));
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::HttpState;
+use super::extract::{NoParameters, Parameters};
 use super::negotiation::require_acceptable;
 use super::problem::{Problem, problem_responses};
 use crate::wire::link::Link;
@@ -42,7 +43,11 @@ struct EntryForm<'a> {
     responses((status = 200, description = "Links to everything else", body = EntryForm), EntryProblems),
 )]
 #[route("/", method = "GET", method = "HEAD")]
-pub async fn entry(request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+pub async fn entry(
+    _: Parameters<NoParameters>,
+    request: HttpRequest,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
     require_acceptable(&request, &mime::APPLICATION_JSON)?;
     let base = state.links();
     Ok(HttpResponse::Ok().json(EntryForm {

@@ -9,6 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use url::form_urlencoded;
@@ -55,6 +56,11 @@ impl<T: DeserializeOwned + Validate> FromRequest for Parameters<T> {
         )
     }
 }
+
+/// The query of an operation that has no parameters.
+#[derive(Debug, Clone, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct NoParameters {}
 
 fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));

@@ -5,10 +5,10 @@ use serde_json::{Map, Number, Value as Json};
 use thiserror::Error;
 
 use super::json;
-use super::representation::{self, LocationForm, StatusForm, ValueForm};
+use super::representation::{self, StatusForm, ValueForm};
 use crate::domain::{
     Fault, Location, MeasuredAt, Metadata, Properties, Sensor, SensorId, SensorName, SensorRef, Status, Timestamp,
-    Value, canonical_number,
+    Value, canonical_number, escape,
 };
 
 /// The members that the server alone writes.
@@ -42,7 +42,7 @@ pub struct Replacement {
     pub id: Option<SensorId>,
 }
 
-/// The body of a merge patch, checked as far as it can be without the sensor that it is for.
+/// The body of a merge patch: an object, to be judged by what it makes of the sensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergePatch(Map<String, Json>);
 
@@ -117,19 +117,9 @@ impl MergePatch {
     /// Reads the body of a PATCH.
     ///
     /// # Errors
-    /// Every fault that shows without the sensor.
+    /// When it is no object.
     pub fn parse(body: Json) -> Result<Self, Vec<Fault>> {
-        let members = object(body)?;
-        let mut faults = refuse_read_only(&members);
-        if members.contains_key("id") {
-            faults.push(Fault::new("/id", "the id of a sensor never changes"));
-        }
-        faults.extend(unknown_members(&members));
-        if faults.is_empty() {
-            Ok(Self(members))
-        } else {
-            Err(faults)
-        }
+        object(body).map(Self)
     }
 
     /// What the sensor would be with this patch.
@@ -137,11 +127,18 @@ impl MergePatch {
     /// # Errors
     /// Every fault.
     pub fn apply(self, sensor: &Sensor) -> Result<Draft, Vec<Fault>> {
-        let unreadable = |_| vec![Fault::new("", "the sensor cannot be patched")];
-        let removes_measured_at = self.0.get("measured_at").is_some_and(Json::is_null);
-        let mut tree = representation::writable_tree(sensor).map_err(unreadable)?;
-        json_patch::merge(&mut tree, &Json::Object(self.0));
-        let mut patched = draft(object(tree)?, Vec::new())?;
+        let Self(mut patch) = self;
+        let mut faults = refuse_read_only(&patch);
+        if patch.contains_key("id") {
+            faults.push(Fault::new("/id", "the id of a sensor never changes"));
+        }
+        // Before the merge, in which an unknown member with `null` would vanish.
+        faults.extend(unknown_members(&patch));
+        patch.retain(|key, _| WRITABLE.contains(&key.as_str()));
+        let removes_measured_at = patch.get("measured_at").is_some_and(Json::is_null);
+        let mut tree = representation::writable_tree(sensor).map_err(|_| vec![Fault::new("", "cannot be patched")])?;
+        json_patch::merge(&mut tree, &Json::Object(patch));
+        let mut patched = draft(object(tree)?, faults)?;
         if removes_measured_at {
             patched.measured_at = MeasuredAt::Removed;
         }
@@ -183,7 +180,7 @@ fn refuse_read_only(members: &Map<String, Json>) -> Vec<Fault> {
 fn unknown_members(members: &Map<String, Json>) -> impl Iterator<Item = Fault> {
     let known = |key: &str| WRITABLE.contains(&key) || READ_ONLY.contains(&key) || key == "id";
     members.keys().filter(move |key| !known(key)).map(|key| {
-        let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("/{}", escape(key));
         Fault::new(
             pointer,
             format!("is not a member of a sensor; there are {}", WRITABLE.join(", ")),
@@ -221,7 +218,7 @@ fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> Result<Draft
         &mut faults,
     );
     let location = typed(&mut members, "location", LOCATION_SHAPE, &mut faults);
-    let location = location.and_then(|form: LocationForm| keep(location_of(&form), &mut faults));
+    let location = location.and_then(|object| keep(location_of(object), &mut faults));
     let metadata = typed(&mut members, "metadata", "must be a JSON object", &mut faults);
     let metadata = metadata.and_then(|object| keep(metadata_of(object), &mut faults));
     let Some(name) = name.filter(|_| faults.is_empty()) else {
@@ -288,21 +285,51 @@ fn value_of(form: ValueForm) -> Result<Value, Vec<Fault>> {
     value.map_err(|detail| vec![Fault::new("/value", detail)])
 }
 
-fn location_of(form: &LocationForm) -> Result<Location, Vec<Fault>> {
-    let fault = |index: usize, detail: &str| Fault::new(format!("/location/coordinates/{index}"), detail);
-    let degrees: Vec<f64> = form.coordinates.iter().filter_map(Number::as_f64).collect();
-    let (longitude, latitude, altitude) = match degrees[..] {
-        [longitude, latitude] => (longitude, latitude, None),
-        [longitude, latitude, altitude] => (longitude, latitude, Some(altitude)),
+fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec<Fault>> {
+    let fault = |token: &str, detail: &str| Fault::new(format!("/location/{token}"), detail);
+    let mut faults = Vec::new();
+    if object.remove("type") != Some(Json::from("Point")) {
+        faults.push(fault("type", "must be \"Point\""));
+    }
+    let coordinates = match object.remove("coordinates") {
+        Some(Json::Array(coordinates)) if (2..=3).contains(&coordinates.len()) => coordinates,
         _ => {
-            return Err(vec![Fault::new(
-                "/location/coordinates",
-                "must be two or three numbers",
-            )]);
+            faults.push(fault(
+                "coordinates",
+                "must be two or three numbers: longitude, latitude and altitude",
+            ));
+            Vec::new()
         }
     };
-    Location::new(longitude, latitude, altitude)
-        .map_err(|faults| faults.into_iter().map(|(index, detail)| fault(index, detail)).collect())
+    faults.extend(
+        object
+            .keys()
+            .map(|key| fault(&escape(key), "is not a member of a GeoJSON Point")),
+    );
+    let mut numbers = Vec::new();
+    for (index, coordinate) in coordinates.iter().enumerate() {
+        match coordinate.as_f64() {
+            Some(number) => numbers.push(number),
+            None => faults.push(fault(&format!("coordinates/{index}"), "must be a number")),
+        }
+    }
+    let location = match numbers[..] {
+        [longitude, latitude] => Location::new(longitude, latitude, None),
+        [longitude, latitude, altitude] => Location::new(longitude, latitude, Some(altitude)),
+        _ => return Err(faults),
+    };
+    match location {
+        Ok(location) if faults.is_empty() => Ok(location),
+        Ok(_) => Err(faults),
+        Err(found) => {
+            faults.extend(
+                found
+                    .into_iter()
+                    .map(|(index, detail)| fault(&format!("coordinates/{index}"), detail)),
+            );
+            Err(faults)
+        }
+    }
 }
 
 fn metadata_of(object: Map<String, Json>) -> Result<Metadata, Vec<Fault>> {

@@ -119,8 +119,7 @@ pub enum StatusForm {
 }
 
 /// A GeoJSON Point (RFC 7946): longitude, latitude, and optionally altitude in metres; WGS 84.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SensorLocation)]
 pub struct LocationForm {
     /// Always `Point`.
@@ -132,7 +131,7 @@ pub struct LocationForm {
 }
 
 /// The one GeoJSON geometry that a sensor's location can be.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = GeometryType)]
 pub enum GeometryForm {
     /// A single position.

@@ -1,13 +1,13 @@
 //! `POST /sensors`
 
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse, post};
+use actix_web::{HttpResponse, post};
 
 use super::{refused, written};
 use crate::clock;
 use crate::domain::{self, SensorRef};
 use crate::http::HttpState;
-use crate::http::extract::{Body, Post};
+use crate::http::extract::{Body, NoParameters, Parameters, Post};
 use crate::http::problem::{Problem, problem_responses};
 use crate::wire::input;
 use crate::wire::representation::{PropertiesForm, SensorForm};
@@ -33,7 +33,11 @@ problem_responses!(CreateProblems: MALFORMED_JSON, NOT_ACCEPTABLE, REQUEST_TIMEO
     ),
 )]
 #[post("/sensors")]
-pub async fn create(_: HttpRequest, body: Body<Post>, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+pub async fn create(
+    _: Parameters<NoParameters>,
+    body: Body<Post>,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
     let draft = input::creation(body.parse()?).map_err(Problem::invalid)?;
     let id = clock::new_sensor_id();
     let target = SensorRef::Id(id);

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, delete};
 
 use super::{refused, written};
 use crate::domain::{self, Refusal, Sensor};
-use crate::http::extract::SensorPath;
+use crate::http::extract::{NoParameters, Parameters, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 
@@ -25,7 +25,12 @@ problem_responses!(DeleteProblems: MALFORMED_REQUEST, NOT_FOUND, PRECONDITION_FA
     responses((status = 204, description = "It is gone"), DeleteProblems),
 )]
 #[delete("/sensors/{sensor}")]
-pub async fn remove(path: SensorPath, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+pub async fn remove(
+    path: SensorPath,
+    _: Parameters<NoParameters>,
+    request: HttpRequest,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let precondition = conditional::of_write(&request, &state);
     let decide = move |current: Option<&Sensor>, _| {

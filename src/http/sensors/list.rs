@@ -3,7 +3,8 @@
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 use validator::Validate;
@@ -27,6 +28,7 @@ problem_responses!(ListProblems: MALFORMED_REQUEST, NOT_ACCEPTABLE, PRECONDITION
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// How many sensors a page has at most.
+    #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, max = 500, message = "must be 1 to 500"))]
     #[param(minimum = 1, maximum = 500, default = 50, nullable = false)]
     limit: Option<u32>,
@@ -99,6 +101,16 @@ pub async fn list(
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .content_type("application/json")
         .body(body))
+}
+
+/// A number in digits alone: Rust would take a sign, too.
+fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let number = text
+        .parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    number.map(Some).ok_or_else(|| D::Error::custom("must be 1 to 500"))
 }
 
 /// `page` has one sensor more than `limit` when another page follows.

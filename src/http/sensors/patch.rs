@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, patch};
 
 use super::{bad_body, refused, written};
 use crate::domain::{self, Change, EventForm, Moment, Precondition, Refusal, Sensor};
-use crate::http::extract::{Body, Patch, SensorPath};
+use crate::http::extract::{Body, NoParameters, Parameters, Patch, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::MergePatch;
@@ -40,6 +40,7 @@ problem_responses!(PatchProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, REQ
 #[patch("/sensors/{sensor}")]
 pub async fn patch(
     path: SensorPath,
+    _: Parameters<NoParameters>,
     request: HttpRequest,
     body: Body<Patch>,
     state: Data<HttpState>,

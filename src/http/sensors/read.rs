@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, route};
 
 use super::{of_refusal, represent};
 use crate::domain::{Precondition, Refusal, SensorRef};
-use crate::http::extract::SensorPath;
+use crate::http::extract::{NoParameters, Parameters, SensorPath};
 use crate::http::negotiation::require_acceptable;
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
@@ -40,7 +40,12 @@ problem_responses!(ReadProblems: MALFORMED_REQUEST, NOT_FOUND, NOT_ACCEPTABLE, P
     ),
 )]
 #[route("/sensors/{sensor}", method = "GET", method = "HEAD")]
-pub async fn read(path: SensorPath, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+pub async fn read(
+    path: SensorPath,
+    _: Parameters<NoParameters>,
+    request: HttpRequest,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     require_acceptable(&request, &mime::APPLICATION_JSON)?;
     let record = state.store.get(&target).await?;

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, put};
 use super::{bad_body, refused, written};
 use crate::clock;
 use crate::domain::{self, Change, EventForm, Moment, Precondition, Refusal, Sensor, SensorRef};
-use crate::http::extract::{Body, Put, SensorPath};
+use crate::http::extract::{Body, NoParameters, Parameters, Put, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::{self, Replacement};
@@ -45,6 +45,7 @@ problem_responses!(ReplaceProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, R
 #[put("/sensors/{sensor}")]
 pub async fn replace(
     path: SensorPath,
+    _: Parameters<NoParameters>,
     request: HttpRequest,
     body: Body<Put>,
     state: Data<HttpState>,
