@@ -85,5 +85,5 @@ async fn a_publisher_to_be_killed() {
     let endpoint = sensorcast::mqtt::Endpoint::from_url(&url.parse().unwrap()).unwrap();
     let publisher = Publisher::start(&MemoryLog::with_events(5), endpoint).await;
     publisher.reaches(5).await;
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
 }

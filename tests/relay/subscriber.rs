@@ -59,7 +59,9 @@ impl Subscriber {
         }
         let task = tokio::spawn(async move {
             let _client = client;
-            pending.into_iter().for_each(|message| drop(forward.send(message)));
+            for message in pending {
+                let _ = forward.send(message);
+            }
             while let Ok(event) = events.poll().await {
                 if let rumqttc::v5::Event::Incoming(wire5::Packet::Publish(message)) = event
                     && forward.send(from_v5(message)).is_err()
@@ -140,7 +142,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 
 pub fn v5_options(client_id: &str, port: u16) -> rumqttc::v5::MqttOptions {
     let mut options = rumqttc::v5::MqttOptions::new(client_id, "127.0.0.1", port);
-    options.set_keep_alive(Duration::from_secs(60));
+    options.set_keep_alive(Duration::from_mins(1));
     options
 }
 
