@@ -47,7 +47,7 @@ impl Collector for RelayStatus {
         metric(
             "sensorcast_mqtt_reconnects",
             "Connections to the broker after the first one",
-            &ConstCounter::new(state.reconnects),
+            &ConstCounter::new(state.connections.saturating_sub(1)),
         )
     }
 }

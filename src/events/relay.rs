@@ -30,6 +30,16 @@ pub(super) struct Stop {
     pub(super) over: CancellationToken,
 }
 
+/// What became of one connection.
+enum Attempt {
+    /// It did what there was to do, and the relay is to stop.
+    Stopped,
+    /// It was made, and failed.
+    Failed,
+    /// It was not made.
+    NobodyThere,
+}
+
 /// The first pause after a failure; it doubles from there, with jitter, and starts anew after progress.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, before jitter.
@@ -76,35 +86,49 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
 
     /// One connection after the other, with a pause between them.
     async fn relay(&mut self, mut progress: Progress, stop: &Stop) {
-        let mut pauses = pauses();
-        let mut is_first = true;
+        let mut pauses = new_pauses();
         loop {
-            // An attempt that starts after the word to stop is the last one.
+            // After the word to stop there is one more attempt, and none at a broker that is not there.
             let is_last = stop.asked.is_cancelled();
             let cursor_before = progress.cursor;
-            match self.sink.connect(self.last_will()).await {
-                Ok(connection) => {
-                    self.status.connected(is_first);
-                    is_first = false;
-                    info!(cursor = progress.cursor.get(), "connected to the broker");
-                    let session = Session::new(&self.log, connection, &mut progress);
-                    match session.run(stop).await {
-                        Ending::Stopped => return self.status.disconnected(None),
-                        Ending::Lost(reason) | Ending::NotNow(reason) => self.report(&reason),
-                    }
-                }
-                Err(reason) => self.report(&reason),
-            }
-            if is_last || stop.over.is_cancelled() {
+            let is_over = match self.attempt(&mut progress, stop).await {
+                Attempt::Stopped => true,
+                Attempt::Failed => is_last,
+                Attempt::NobodyThere => stop.asked.is_cancelled(),
+            };
+            if is_over || stop.over.is_cancelled() {
                 return;
             }
             if progress.cursor > cursor_before {
-                pauses = self::pauses();
+                pauses = new_pauses();
             }
             self.tell_oldest_pending(&progress).await;
             tokio::select! {
                 () = sleep(pauses.next().unwrap_or(MAX_PAUSE)) => {}
                 () = stop.asked.cancelled() => {}
+            }
+        }
+    }
+
+    /// One connection, from beginning to end.
+    async fn attempt(&mut self, progress: &mut Progress, stop: &Stop) -> Attempt {
+        let connection = match self.sink.connect(self.last_will()).await {
+            Ok(connection) => connection,
+            Err(reason) => {
+                self.report(&reason);
+                return Attempt::NobodyThere;
+            }
+        };
+        self.status.connected();
+        info!(cursor = progress.cursor.get(), "connected to the broker");
+        match Session::new(&self.log, connection, progress).run(stop).await {
+            Ending::Stopped => {
+                self.status.disconnected(None);
+                Attempt::Stopped
+            }
+            Ending::Lost(reason) | Ending::NotNow(reason) => {
+                self.report(&reason);
+                Attempt::Failed
             }
         }
     }
@@ -131,7 +155,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
     }
 }
 
-fn pauses() -> ExponentialBackoff {
+fn new_pauses() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(MIN_PAUSE)
         .with_max_delay(MAX_PAUSE)

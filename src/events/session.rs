@@ -89,9 +89,11 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     /// Waits for the answer to the first presence. A broker that has answered once on this connection was alive before
     /// the first event: without this, a broker that dies at every start would make an innocent event look like poison.
     async fn greet(&mut self) -> Result<(), Ending> {
-        match timeout(ANSWER_LIMIT, self.announcer.answered()).await {
-            Ok(answer) => Self::judge_presence(answer),
-            Err(_) => Err(Ending::NotNow("no answer to the presence".to_owned())),
+        tokio::select! {
+            biased;
+            reason = self.connection.lost() => Err(Ending::Lost(reason)),
+            answer = self.announcer.answered() => Self::judge_presence(answer),
+            () = sleep(ANSWER_LIMIT) => Err(Ending::NotNow("no answer to the presence".to_owned())),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::store::StoredEvent;
 use crate::wire::presence::Presence;
 
 /// Where events go: an MQTT broker, or a recorder in tests.
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
     /// What a connection to it is.
     type Connection: Connection;
 
@@ -16,7 +16,7 @@ pub trait Sink: Send {
 }
 
 /// One connection, which ends at its first failure and is not repaired. To drop it is to hang up.
-pub trait Connection: Send {
+pub trait Connection: Send + Sync {
     /// How many unacknowledged events it takes at once; at least 1.
     fn window(&self) -> usize;
 

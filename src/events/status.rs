@@ -30,8 +30,8 @@ pub struct RelayState {
     pub published: u64,
     /// Events that the broker does not take, since the start of the process.
     pub set_aside: u64,
-    /// Connections after the first one.
-    pub reconnects: u64,
+    /// Connections that were made, since the start of the process.
+    pub connections: u64,
     /// Why the last connection or attempt failed; it stays after the next success.
     pub last_error: Option<String>,
 }
@@ -56,7 +56,7 @@ impl RelayStatus {
             oldest_pending: None,
             published: 0,
             set_aside: 0,
-            reconnects: 0,
+            connections: 0,
             last_error: None,
         };
         Self {
@@ -99,11 +99,11 @@ impl RelayStatus {
         self.state.send_modify(change);
     }
 
-    pub(super) fn connected(&self, is_first: bool) {
+    pub(super) fn connected(&self) {
         let now = self.clock.now();
         self.update(|state| {
             (state.connected, state.since) = (true, now);
-            state.reconnects += u64::from(!is_first);
+            state.connections += 1;
         });
     }
 

@@ -1,6 +1,6 @@
 //! A cure for a double free in the bundled Paho C library, which aborts the process when a broker dies.
 //!
-//! When the socket write of a QoS 1 or 2 PUBLISH fails, `MQTTProtocol_startPublish` returns `SOCKET_ERROR` although the
+//! When the socket write of a `QoS` 1 or 2 PUBLISH fails, `MQTTProtocol_startPublish` returns `SOCKET_ERROR` although the
 //! message is in the list of outbound messages already, and both the caller and the clean-up of that list free it
 //! (paho.mqtt.c issues [#1621](https://github.com/eclipse-paho/paho.mqtt.c/issues/1621), #1622, #1459, #1532). The
 //! wrapper says "write not complete" instead: the message stays with the list alone, and the broken socket is found by

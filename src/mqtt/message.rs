@@ -17,7 +17,7 @@ pub(super) struct Messages {
 }
 
 const CONTENT_TYPE: &str = "application/json";
-/// What `type` starts with. CloudEvents advises a reverse DNS name; the project owns no domain, so it claims none.
+/// What `type` starts with. `CloudEvents` advises a reverse DNS name; the project owns no domain, so it claims none.
 const EVENT_TYPE_PREFIX: &str = "sensorcast.sensor.";
 /// The presence is one message a second at most and has to arrive, whatever the events do.
 const PRESENCE_QOS: i32 = 1;
@@ -25,7 +25,7 @@ const PRESENCE_QOS: i32 = 1;
 const UTF_8: u8 = 1;
 
 impl Messages {
-    /// An event, with the CloudEvents 1.0 attributes as user properties (MQTT binding §3.1, binary mode).
+    /// An event, with the `CloudEvents` 1.0 attributes as user properties (MQTT binding §3.1, binary mode).
     pub(super) fn event(&self, event: &StoredEvent) -> Result<Message, Error> {
         let cursor = Cursor {
             epoch: self.epoch.clone(),

@@ -9,7 +9,7 @@ use paho_mqtt::{
     PropertyCode, ReasonCode, ServerResponse, SslOptionsBuilder,
 };
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::endpoint::Endpoint;
@@ -32,8 +32,8 @@ pub struct PahoSink {
     endpoint: Endpoint,
     messages: Arc<Messages>,
     client_id: String,
-    /// How often another client took our client id away from us.
-    takeovers: Arc<AtomicU32>,
+    /// How many connections in a row were lost soon after they were made.
+    short_lives: Arc<AtomicU32>,
 }
 
 /// Why there can be no such sink.
@@ -52,6 +52,8 @@ pub enum SinkError {
 const MAX_WINDOW: u16 = 64;
 /// How soon the broker finds out that we are gone: after one and a half of this.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// A connection that is lost sooner than this was no good from the start.
+const SHORT_LIFE: Duration = Duration::from_secs(3);
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// What is waited for an attempt that ignores [`CONNECT_LIMIT`], a name resolver that hangs for example.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
@@ -76,14 +78,15 @@ impl PahoSink {
                 qos: i32::from(config.qos),
             }),
             client_id: client_id::of(epoch),
-            takeovers: Arc::default(),
+            short_lives: Arc::default(),
         })
     }
 
     /// The id is stable, so that the broker ends a half-open connection of ours when we come back. But two clients with
-    /// one id push each other out for ever, so we give way to whoever takes ours.
+    /// one id push each other out for ever, which not every broker tells them: when a connection was lost as soon as it
+    /// was made we give way.
     fn client_id(&self) -> String {
-        match self.takeovers.load(Ordering::Relaxed) {
+        match self.short_lives.load(Ordering::Relaxed) {
             0 => self.client_id.clone(),
             count => format!("{}.{count}", self.client_id),
         }
@@ -127,20 +130,24 @@ impl Sink for PahoSink {
         let describe = |error: Error| format!("{}: {error}", self.endpoint);
         let options = self.connect_options(&last_will).map_err(describe)?;
         let client = self.client().map_err(describe)?;
-        let lost = watch_connection(&client, &self.takeovers);
-        let messages = Arc::clone(&self.messages);
+        let lost = watch_connection(&client);
+        let (messages, short_lives) = (Arc::clone(&self.messages), Arc::clone(&self.short_lives));
         // In a task of its own: a connect that is pending must not be cancelled, whatever becomes of the relay.
         let attempt = tokio::spawn(async move {
             let outcome = client.connect(options).await;
-            let mut connection = PahoConnection {
+            let client = wait_for_paho(client).await;
+            if outcome.is_err() {
+                // The broker may know clients by their ids, and not by the one with which we gave way.
+                short_lives.store(0, Ordering::Relaxed);
+            }
+            Ok(PahoConnection {
+                limits: Limits::from(&outcome?),
                 client: Some(client),
                 lost,
                 messages,
-                limits: Limits::default(),
-            };
-            connection.limits = Limits::from(&outcome?);
-            connection.wait_for_paho().await;
-            Ok(connection)
+                short_lives,
+                made_at: Instant::now(),
+            })
         });
         match timeout(ATTEMPT_LIMIT, attempt).await {
             Ok(Ok(outcome)) => outcome.map_err(describe),
@@ -157,6 +164,8 @@ pub struct PahoConnection {
     lost: watch::Receiver<Option<String>>,
     messages: Arc<Messages>,
     limits: Limits,
+    short_lives: Arc<AtomicU32>,
+    made_at: Instant,
 }
 
 /// What the broker said in its CONNACK (MQTT 5 §3.2.2.3).
@@ -239,14 +248,14 @@ impl PahoConnection {
             Err(error) => ready(Answer::Lost(error.to_string())).boxed(),
         }
     }
+}
 
-    /// A connect resolves while Paho still holds its lock; this call waits for the same lock. To drop a client before
-    /// that can deadlock the process.
-    async fn wait_for_paho(&self) {
-        if let Some(client) = self.client.clone() {
-            let _ = tokio::task::spawn_blocking(move || client.is_connected()).await;
-        }
-    }
+/// A connect resolves while Paho still holds its lock; this waits for the same lock. To drop a client before that can
+/// deadlock the process.
+async fn wait_for_paho(client: AsyncClient) -> AsyncClient {
+    let waiting = client.clone();
+    let _ = tokio::task::spawn_blocking(move || waiting.is_connected()).await;
+    client
 }
 
 impl Drop for PahoConnection {
@@ -255,6 +264,11 @@ impl Drop for PahoConnection {
         let Some(client) = self.client.take() else {
             return;
         };
+        if self.made_at.elapsed() < SHORT_LIFE {
+            self.short_lives.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.short_lives.store(0, Ordering::Relaxed);
+        }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(client));
         }
@@ -263,23 +277,18 @@ impl Drop for PahoConnection {
 
 /// What the client learns about its connection. The callbacks run on Paho's own threads, which serve all clients: they
 /// only leave word.
-fn watch_connection(client: &AsyncClient, takeovers: &Arc<AtomicU32>) -> watch::Receiver<Option<String>> {
+fn watch_connection(client: &AsyncClient) -> watch::Receiver<Option<String>> {
     let (word, lost) = watch::channel(None);
-    let (on_lost, on_disconnected) = (word.clone(), word);
-    client.set_connection_lost_callback(move |_| {
-        on_lost.send_if_modified(|reason| {
-            let is_first = reason.is_none();
-            reason.get_or_insert_with(|| "connection lost".to_owned());
+    let leave_word = move |word: &watch::Sender<Option<String>>, reason: String| {
+        word.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(reason);
             is_first
         });
-    });
-    let takeovers = Arc::clone(takeovers);
-    client.set_disconnected_callback(move |_, _, code| {
-        if code == ReasonCode::SessionTakenOver {
-            takeovers.fetch_add(1, Ordering::Relaxed);
-        }
-        on_disconnected.send_replace(Some(format!("the broker disconnected: {code}")));
-    });
+    };
+    let on_lost = word.clone();
+    client.set_connection_lost_callback(move |_| leave_word(&on_lost, "connection lost".to_owned()));
+    client.set_disconnected_callback(move |_, _, code| leave_word(&word, format!("the broker disconnected: {code}")));
     lost
 }
 

@@ -32,7 +32,7 @@ const MAX_CLIENTS: usize = 1_000;
 /// connection.
 const MAX_PACKET_BYTES: usize = 1 << 20;
 /// How long a client that is away keeps its subscriptions and queue.
-const SESSION_EXPIRY: Duration = Duration::from_secs(60 * 60);
+const SESSION_EXPIRY: Duration = Duration::from_hours(1);
 /// What is queued for one client that is away, and then no more: the event log is there for the rest.
 const MAX_QUEUED_MESSAGES: usize = 2_000;
 const MAX_QUEUED_BYTES: usize = 8 << 20;
@@ -40,7 +40,7 @@ const MAX_QUEUED_BYTES: usize = 8 << 20;
 /// full.
 const CLIENT_CHANNEL_CAPACITY: usize = 1_000;
 /// How often expired sessions are removed.
-const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
+const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 /// How long a start may take; a stop has the same time before it is forced.
 const START_LIMIT: Duration = Duration::from_secs(5);
 const STOP_LIMIT: Duration = Duration::from_secs(2);

@@ -1,0 +1,18 @@
+//! From the log to subscribers over real brokers: Mosquitto, and the built-in one. The subscribers are another
+//! project's client (`rumqttc`), so that our idea of MQTT is not its own judge.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "tests fail loudly, and share their harness"
+)]
+
+mod kill;
+mod log;
+mod mosquitto;
+mod presence;
+mod publisher;
+mod rules;
+mod subscriber;
