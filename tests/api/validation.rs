@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use crate::harness::Service;
 
 /// A body that breaks one rule, and the pointer to the member that does.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn wrong_members() -> Vec<(Value, &'static str)> {
     let deep = |depth: usize| (1..depth).fold(json!({}), |inner, _| json!({"a": inner}));
     vec![
