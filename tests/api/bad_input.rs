@@ -118,6 +118,7 @@ fn media_types() -> Vec<Case> {
     cases
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn syntax() -> Vec<Case> {
     let deep_array = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let deep_member = format!(r#"{{"name":"s2","metadata":{{"a":{}}}}}"#, deep_array(32));

@@ -78,10 +78,8 @@ async fn every_page_has_a_content_security_policy() {
             break;
         }
         let location = answer.header("location").expect("a redirection");
-        path = location
-            .strip_prefix(&service.public_url)
-            .unwrap_or(location)
-            .to_owned();
+        let path_of_it = location.strip_prefix(&service.public_url).unwrap_or(location);
+        path = format!("/{}", path_of_it.trim_start_matches(['.', '/']));
     }
     service.get(&path).await.expect(200);
     service.finish().await;

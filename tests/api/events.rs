@@ -213,9 +213,12 @@ async fn after_a_graceful_stop_the_head_says_offline() {
 async fn the_topic_prefix_stands_before_every_topic() {
     let service = Service::start_with(|config| config.mqtt.topic_prefix = "plant7/".to_owned()).await;
     let mut all = Subscriber::start(Version::V5, service.broker(), "plant7/sensors/+").await;
-    let made = service.create(&json!({"name": "s1"})).await;
-    assert_eq!(all.next().await.topic, format!("plant7/sensors/{}", made.id()));
     the_head_follows(&service, "plant7/sensors").await;
+    for sensor in ["s0", "s2"] {
+        let id = service.get(&format!("/sensors/{sensor}")).await.id();
+        assert_eq!(all.next().await.topic, format!("plant7/sensors/{id}"));
+        all.next().await;
+    }
     service.finish().await;
 }
 

@@ -5,6 +5,7 @@ use crate::harness::{Service, exchange, exchange_many};
 const REFUSED: &[u16] = &[400];
 
 /// What no client library would send: the words of the request, and the statuses that are right for it.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, String, &'static [u16])> {
     let post = |headers: &str, body: &str| {
         format!("POST /sensors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n{body}")
@@ -57,7 +58,8 @@ fn cases() -> Vec<(&'static str, String, &'static [u16])> {
             post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\n{}"),
             REFUSED,
         ),
-        ("bare LF", "GET /sensors HTTP/1.1\nHost: x\n\n".to_owned(), REFUSED),
+        // RFC 9112 §2.2 lets a server take a bare LF for a line end, and the framework does.
+        ("bare LF", "GET /sensors HTTP/1.1\nHost: x\n\n".to_owned(), &[200, 400]),
         ("bare CR in a header", get("Host: x\r\nX-A: a\rb\r\n"), REFUSED),
         ("folded header", get("Host: x\r\nX-A: a\r\n b\r\n"), REFUSED),
         ("space before the colon", get("Host: x\r\nX-A : a\r\n"), REFUSED),
@@ -148,10 +150,10 @@ async fn sixteen_pipelined_requests_get_sixteen_answers_in_order() {
     for number in 0..16 {
         service.create(&json!({"name": format!("s{number}")})).await;
     }
-    let request: String = (0..16)
+    let requests: Vec<_> = (0..16)
         .map(|number| format!("GET /sensors/s{number} HTTP/1.1\r\nHost: x\r\n\r\n"))
         .collect();
-    let answers = exchange_many(service.addr, request.as_bytes(), 16).await;
+    let answers = exchange_many(service.addr, requests.concat().as_bytes(), 16).await;
     assert_eq!(answers.len(), 16);
     for (number, answer) in answers.iter().enumerate() {
         assert!(

@@ -11,7 +11,7 @@ use crate::harness::{Mosquitto, PATIENCE, Service, Subscriber, Version, eventual
 async fn stranger_publishes(service: &Service, topic: &str, retain: bool) -> bool {
     let broker = service.broker();
     let mut options = MqttOptions::new("stranger", broker.ip().to_string(), broker.port());
-    options.set_keep_alive(Duration::from_secs(60));
+    options.set_keep_alive(Duration::from_mins(1));
     let (client, mut connection) = AsyncClient::new(options, 4);
     let payload = r#"{"event":"deleted","sensor":"x","epoch":"aaaaaaaa","revision":9,"previous":8}"#;
     client.publish(topic, QoS::AtLeastOnce, retain, payload).await.unwrap();

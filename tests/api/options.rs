@@ -2,14 +2,13 @@ use serde_json::json;
 
 use crate::harness::{Service, exchange};
 
-const READ_ONLY: [&str; 7] = [
+const READ_ONLY: [&str; 6] = [
     "/",
     "/health/live",
     "/health/ready",
     "/metrics",
     "/openapi.json",
     "/openapi.yaml",
-    "/docs",
 ];
 const SENSOR: [&str; 6] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"];
 
@@ -81,5 +80,17 @@ async fn connect_is_refused() {
     let status = exchange(service.addr, request).await.map(|answer| answer.status);
     assert!(matches!(status, Some(400 | 404 | 405 | 501)), "{status:?}");
     service.get("/health/live").await.expect(200);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_of_the_documents_answer_the_verbs_as_any_other_route() {
+    let service = Service::start().await;
+    for path in ["/docs", "/docs/"] {
+        let answer = service.request("OPTIONS", path, &[], "").await.expect(204);
+        assert_eq!(answer.allow(), ["GET", "HEAD", "OPTIONS"], "{path}");
+        let refused = service.request("POST", path, &[], "").await.expect(405);
+        assert_eq!(refused.allow(), ["GET", "HEAD", "OPTIONS"], "{path}");
+    }
     service.finish().await;
 }

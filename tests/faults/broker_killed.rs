@@ -66,31 +66,36 @@ async fn mosquitto_killed_twice_in_the_middle_of_1000_writes_costs_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mosquitto_killed_30_times_while_publishing_leaves_the_service_alive() {
+async fn mosquitto_killed_50_times_while_publishing_leaves_the_service_alive() {
+    const KILLS: i64 = 50;
+    const WRITES_A_KILL: i64 = 60;
     let mut mosquitto = Mosquitto::start().await;
     let service = Service::start_on(&mosquitto).await;
     service.create(&json!({"name": "s1"})).await;
-    for kill in 0..30 {
-        let writers = (0..4).map(|writer| {
-            let http = (*service).clone();
-            tokio::spawn(async move {
-                for number in 0..10 {
-                    let value = format!("{kill} {writer} {number}");
-                    http.patch("/sensors/s1", &json!({"value": value})).await.expect(200);
-                }
-            })
+    for kill in 0..KILLS {
+        eventually("the relay has caught up", || async {
+            service.relay_lag().await == Some(0)
+        })
+        .await;
+        let mut subscriber = Subscriber::start(Version::V4, mosquitto.addr(), "sensors/+").await;
+        let http = (*service).clone();
+        let writer = tokio::spawn(async move {
+            for number in 0..WRITES_A_KILL {
+                let value = format!("{kill} {number}");
+                http.patch("/sensors/s1", &json!({"value": value})).await.expect(200);
+            }
         });
-        let writers: Vec<_> = writers.collect();
-        mosquitto.kill();
-        for writer in writers {
-            writer.await.expect("every request was answered");
+        for _ in 0..=kill % 20 {
+            subscriber.next().await;
         }
+        mosquitto.kill();
+        writer.await.expect("every request was answered");
         mosquitto.run().await;
     }
     eventually("the relay has caught up", || async {
         service.relay_lag().await == Some(0)
     })
     .await;
-    assert_eq!(service.store_revision().await, 1 + 30 * 40);
+    assert_eq!(service.store_revision().await, 1 + KILLS * WRITES_A_KILL);
     service.finish().await;
 }

@@ -3,8 +3,6 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
     unreachable_pub,
     reason = "tests fail loudly, and share their harness"
 )]

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::checker::History;
 use crate::harness::{Answer, Http, Mosquitto, PATIENCE, Process, Settings, Subscriber, Version};
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 const WRITERS: usize = 6;
 /// The kill of round n comes when this many writes of the round are acknowledged.
-const ACKNOWLEDGED_BEFORE_KILL: [usize; ROUNDS] = [1, 40, 150, 300];
+const ACKNOWLEDGED_BEFORE_KILL: [usize; ROUNDS] = [1, 40, 150, 300, 7, 90, 220, 500];
 
 /// A write that the service has answered with success.
 struct Acknowledged {

@@ -50,7 +50,7 @@ pub async fn exchange_many(addr: SocketAddr, request: &[u8], count: usize) -> Ve
             } else if at_end {
                 break;
             } else {
-                let mut buffer = [0; 16 * 1024];
+                let mut buffer = vec![0; 16 * 1024];
                 let length = stream.read(&mut buffer).await.unwrap_or(0);
                 received.extend_from_slice(&buffer[..length]);
                 at_end = length == 0;

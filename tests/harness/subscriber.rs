@@ -12,7 +12,7 @@ use super::{Event, PATIENCE};
 
 const MAX_PACKET_BYTES: u32 = 1 << 20;
 const CHANNEL_CAPACITY: usize = 16;
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// The version of the protocol that a subscriber speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
