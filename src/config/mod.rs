@@ -10,7 +10,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
 use url::Url;
 
 pub use dotenv::{DotenvError, load_dotenv};
@@ -78,26 +77,6 @@ pub struct MqttConfig {
     pub qos: u8,
     /// Whether the current representation is kept retained on `sensors/{id}/state`.
     pub retain_state: bool,
-}
-
-impl MqttConfig {
-    /// The user name of `url`, percent-decoded; `None` when there is none.
-    #[must_use]
-    pub fn username(&self) -> Option<String> {
-        let encoded = self.url.as_ref()?.username();
-        (!encoded.is_empty()).then(|| decode(encoded))
-    }
-
-    /// The password of `url`, percent-decoded; `None` when there is none.
-    #[must_use]
-    pub fn password(&self) -> Option<String> {
-        self.url.as_ref()?.password().map(decode)
-    }
-}
-
-/// Text that `urls::broker` has already found to be UTF-8.
-fn decode(encoded: &str) -> String {
-    percent_decode_str(encoded).decode_utf8_lossy().into_owned()
 }
 
 impl fmt::Debug for MqttConfig {
