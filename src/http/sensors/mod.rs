@@ -19,16 +19,9 @@ use crate::wire::link::Link;
 
 /// The answer to a write that is committed.
 fn written(outcome: Outcome, state: &HttpState) -> HttpResponse {
-    match &outcome {
-        Outcome::Created(record) => tracing::info!(sensor = %record.id, revision = %record.revision, "sensor created"),
-        Outcome::Modified(record) => {
-            tracing::info!(sensor = %record.id, revision = %record.revision, "sensor modified")
-        }
-        Outcome::Deleted => tracing::info!("sensor deleted"),
-        Outcome::Unchanged(_) => {}
-    }
     match outcome {
         Outcome::Created(record) => {
+            tracing::info!(sensor = %record.id, revision = %record.revision, "sensor created");
             let url = state.links().sensor_url(&SensorRef::Id(record.id));
             let mut response = represent(StatusCode::CREATED, record, state);
             if let Ok(url) = HeaderValue::from_str(&url) {
@@ -36,8 +29,15 @@ fn written(outcome: Outcome, state: &HttpState) -> HttpResponse {
             }
             response
         }
-        Outcome::Modified(record) | Outcome::Unchanged(record) => represent(StatusCode::OK, record, state),
-        Outcome::Deleted => HttpResponse::NoContent().finish(),
+        Outcome::Modified(record) => {
+            tracing::info!(sensor = %record.id, revision = %record.revision, "sensor modified");
+            represent(StatusCode::OK, record, state)
+        }
+        Outcome::Unchanged(record) => represent(StatusCode::OK, record, state),
+        Outcome::Deleted => {
+            tracing::info!("sensor deleted");
+            HttpResponse::NoContent().finish()
+        }
     }
 }
 
