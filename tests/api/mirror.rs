@@ -106,7 +106,7 @@ async fn the_recipe_of_the_contract_gives_an_exact_mirror_while_writes_go_on() {
                 apply_to_baseline(&mut mirror, &event);
             }
         }
-        mirror.assert_equals(items);
+        mirror.assert_equals(proof["items"].as_array().expect("items"));
     }
     traffic.stop().await;
     service.finish().await;
