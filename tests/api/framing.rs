@@ -187,3 +187,26 @@ async fn a_chunked_body_is_taken_as_any_other() {
     assert_eq!(answer.status, 201, "{}", answer.text());
     service.finish().await;
 }
+
+/// Sends the beginning of a request and waits until the service gives up; true when it did.
+async fn is_cut_off(service: &Service, beginning: &str) -> bool {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+    stream.write_all(beginning.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let end = tokio::time::timeout(std::time::Duration::from_mins(1), stream.read_to_end(&mut answer)).await;
+    let text = String::from_utf8_lossy(&answer);
+    end.is_ok() && (text.is_empty() || text.starts_with("HTTP/1.1 408") || text.starts_with("HTTP/1.1 400"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_or_a_body_that_does_not_come_is_answered_with_408_or_cut_off() {
+    let service = Service::start().await;
+    let head = "POST /sensors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let body = format!("{head}Content-Length: 30\r\n\r\n{{\"name\":");
+    let (no_head, no_body) = tokio::join!(is_cut_off(&service, head), is_cut_off(&service, &body));
+    assert!(no_head, "a head without an end");
+    assert!(no_body, "a body without an end");
+    assert_eq!(service.store_revision().await, 0);
+    service.finish().await;
+}

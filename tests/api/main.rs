@@ -23,6 +23,8 @@ mod links;
 mod list;
 mod list_bad_input;
 mod measured_at;
+mod mirror;
+mod mqtt_settings;
 mod mqtt_side;
 mod names;
 mod options;
