@@ -156,7 +156,7 @@ fn a_mirror_made_of_the_events_equals_the_store_after_any_sequence_of_requests()
         max_shrink_iters: 64,
         ..Config::default()
     });
-    let sequence = prop::collection::vec(operation(), 1..MAX_OPERATIONS);
+    let sequence = prop::collection::vec(operation(), MAX_OPERATIONS / 2..=MAX_OPERATIONS);
     let result = runner.run(&sequence, |operations| {
         let (subscriber, mirror) = &mut *shared.borrow_mut();
         runtime.block_on(async {
