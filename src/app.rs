@@ -91,6 +91,7 @@ impl App {
             store: store.clone(),
             relay: status,
             require_if_match: config.http.require_if_match,
+            limits: config.http.limits,
             registry: Arc::new(registry),
             metrics,
         };
@@ -191,6 +192,7 @@ fn store_options(config: &Config, clock: Clock) -> Options {
             hours: config.store.event_retention_hours,
             min_events: config.store.event_retention_min,
         },
+        write_queue_max: config.store.write_queue_max,
     }
 }
 

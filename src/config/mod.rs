@@ -9,6 +9,7 @@ mod values;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
@@ -40,6 +41,38 @@ pub struct HttpConfig {
     pub public_url: Url,
     /// Whether PUT on an existing sensor, PATCH and DELETE need `If-Match`.
     pub require_if_match: bool,
+    /// What a client may ask of the server.
+    pub limits: HttpLimits,
+}
+
+/// What a client may ask of the server; beyond it comes a clear answer, or the connection is cut.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpLimits {
+    /// The largest body: 413.
+    pub body_bytes: usize,
+    /// The longest URL: 414.
+    pub url_bytes: usize,
+    /// The largest header section: 431. Above 128 KiB the parser has a limit of its own.
+    pub header_bytes: usize,
+    /// How long a head may take to arrive: 408.
+    pub head_timeout: Duration,
+    /// How long a body may take to arrive: 408.
+    pub body_timeout: Duration,
+    /// Connections at a time; more wait until one is closed.
+    pub connections: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 * 1024,
+            url_bytes: 8 * 1024,
+            header_bytes: 32 * 1024,
+            head_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(10),
+            connections: 10_000,
+        }
+    }
 }
 
 impl HttpConfig {
@@ -59,6 +92,8 @@ pub struct StoreConfig {
     pub event_retention_hours: u32,
     /// How many events are kept at least, up to `i64::MAX`.
     pub event_retention_min: u64,
+    /// How many writes may wait for the writer; more get 503.
+    pub write_queue_max: usize,
 }
 
 /// What the MQTT side needs.

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use url::Url;
 
 use super::urls::{self, OptionalUrl, without_credentials};
-use super::{Config, HttpConfig, LogConfig, LogFormat, MqttConfig, StoreConfig, values};
+use super::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, values};
 
 // The settings as clap reads them: a flag wins over the environment, and that over the default. `.env` counts as
 // environment, because `load_dotenv` fills in what is unset there. (Not a doc comment: clap would print it as help.)
@@ -33,6 +34,36 @@ pub(crate) struct Settings {
     #[arg(help_heading = "HTTP", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_if_match: bool,
 
+    /// The largest body, in bytes (413)
+    #[arg(long, env, global = true, default_value = "65536", value_parser = values::positive)]
+    #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
+    http_max_body_bytes: usize,
+
+    /// The longest URL, in bytes (414)
+    #[arg(long, env, global = true, default_value = "8192", value_parser = values::positive)]
+    #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
+    http_max_url_bytes: usize,
+
+    /// The largest header section, in bytes (431)
+    #[arg(long, env, global = true, default_value = "32768", value_parser = values::positive)]
+    #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
+    http_max_header_bytes: usize,
+
+    /// How long the head of a request may take to arrive, in milliseconds (408)
+    #[arg(long, env, global = true, default_value = "5000", value_parser = values::milliseconds)]
+    #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
+    http_head_timeout_ms: Duration,
+
+    /// How long the body of a request may take to arrive, in milliseconds (408)
+    #[arg(long, env, global = true, default_value = "10000", value_parser = values::milliseconds)]
+    #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
+    http_body_timeout_ms: Duration,
+
+    /// Connections at a time; more wait until one is closed
+    #[arg(long, env, global = true, default_value = "10000", value_parser = values::positive)]
+    #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
+    http_max_connections: usize,
+
     /// The SQLite file, sqlite://relative/path or sqlite:///absolute/path; created when missing
     #[arg(long, env, global = true, default_value = "sqlite://data/sensorcast.db", value_parser = urls::database)]
     #[arg(help_heading = "Store")]
@@ -47,6 +78,11 @@ pub(crate) struct Settings {
     #[arg(long, env, global = true, default_value = "1000000", value_parser = values::retention_min)]
     #[arg(help_heading = "Store", allow_negative_numbers = true)]
     event_retention_min: u64,
+
+    /// How many writes may wait for their turn; more get 503
+    #[arg(long, env, global = true, default_value = "1024", value_parser = values::positive)]
+    #[arg(help_heading = "Store", allow_negative_numbers = true)]
+    write_queue_max: usize,
 
     /// Publish to this broker, mqtt://user:password@host:1883 or mqtts://; unset by default: a built-in broker runs
     #[arg(long, env, global = true, default_value = "", value_parser = urls::broker)]
@@ -105,11 +141,20 @@ impl Settings {
                 bind: self.http_bind,
                 public_url: self.public_url,
                 require_if_match: self.require_if_match,
+                limits: HttpLimits {
+                    body_bytes: self.http_max_body_bytes,
+                    url_bytes: self.http_max_url_bytes,
+                    header_bytes: self.http_max_header_bytes,
+                    head_timeout: self.http_head_timeout_ms,
+                    body_timeout: self.http_body_timeout_ms,
+                    connections: self.http_max_connections,
+                },
             },
             store: StoreConfig {
                 path: self.database_url,
                 event_retention_hours: self.event_retention_hours,
                 event_retention_min: self.event_retention_min,
+                write_queue_max: self.write_queue_max,
             },
             mqtt,
             log: LogConfig {

@@ -1,6 +1,7 @@
 //! One function a setting that is not a URL: from the text to a valid value, or to what is wrong and what is allowed.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -8,6 +9,11 @@ use super::LogFormat;
 
 /// 100 years: far more than any log is kept, and small enough that no arithmetic with it overflows.
 const MAX_RETENTION_HOURS: u32 = 876_000;
+
+const MAX_BOUND: usize = 1_000_000_000;
+
+/// One hour.
+const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
 /// Leaves room for `sensors/{id}/state` in the topic lengths that brokers accept (some stop at 1 KiB).
 const MAX_TOPIC_PREFIX_BYTES: usize = 256;
@@ -73,6 +79,23 @@ pub(super) fn retention_min(text: &str) -> Result<u64, String> {
     match text.parse::<u64>() {
         Ok(events) if i64::try_from(events).is_ok() => Ok(events),
         _ => Err(format!("a whole number of events from 0 to {} is allowed", i64::MAX)),
+    }
+}
+
+/// A bound on something: at least 1, and small enough that no arithmetic with it overflows.
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=MAX_BOUND).contains(&number) => Ok(number),
+        _ => Err(format!("a whole number from 1 to {MAX_BOUND} is allowed")),
+    }
+}
+
+pub(super) fn milliseconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(milliseconds) if (1..=MAX_TIMEOUT_MS).contains(&milliseconds) => Ok(Duration::from_millis(milliseconds)),
+        _ => Err(format!(
+            "a whole number of milliseconds from 1 to {MAX_TIMEOUT_MS} is allowed"
+        )),
     }
 }
 

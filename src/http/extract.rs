@@ -1,10 +1,10 @@
 //! What a handler takes from a request, parsed once: the sensor in the path, the query, the body.
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -12,18 +12,16 @@ use futures_util::future::{LocalBoxFuture, Ready, ready};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use tokio::time::timeout;
 use url::form_urlencoded;
 use validator::Validate;
 
+use super::HttpState;
 use super::negotiation::{require_acceptable, require_media_type};
 use super::problem::{self, Problem};
-use crate::domain::SensorRef;
-use crate::wire::json;
-
-/// The largest body.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);
+use crate::config::HttpLimits;
+use crate::domain::{Fault, SensorRef};
+use crate::wire::json::{self, ParseError};
 
 /// The sensor that the path addresses: `/sensors/{sensor}`.
 #[derive(Debug, Clone)]
@@ -123,9 +121,12 @@ impl<T> Body<T> {
     /// Parses the body.
     ///
     /// # Errors
-    /// 400 with line and column.
+    /// 400 with line and column, or 422 for an integer that is too long for any type.
     pub fn parse(&self) -> Result<Json, Problem> {
-        json::parse(&self.bytes).map_err(|error| Problem::new(&problem::MALFORMED_JSON, error.to_string()))
+        json::parse(&self.bytes).map_err(|error| match error {
+            ParseError::Malformed(error) => Problem::new(&problem::MALFORMED_JSON, error.to_string()),
+            ParseError::HugeInteger => Problem::invalid(vec![Fault::new("", error.to_string())]),
+        })
     }
 }
 
@@ -136,9 +137,12 @@ impl<T: BodyType> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request = request.clone();
         let payload = payload.take();
+        let limits = request
+            .app_data::<Data<HttpState>>()
+            .map_or_else(HttpLimits::default, |state| state.limits);
         Box::pin(async move {
-            let read = tokio::time::timeout(BODY_TIME_LIMIT, read(&request, payload)).await;
-            let bytes = read.map_err(|_| Problem::of_status(problem::REQUEST_TIMEOUT.status))??;
+            let read = timeout(limits.body_timeout, read(&request, payload, limits.body_bytes)).await;
+            let bytes = read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))??;
             require_media_type(&request, T::MEDIA_TYPES, T::ADVERTISE)?;
             require_acceptable(&request, &mime::APPLICATION_JSON)?;
             Ok(Self {
@@ -149,29 +153,27 @@ impl<T: BodyType> FromRequest for Body<T> {
     }
 }
 
-async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
+async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(
             &problem::BODY_TOO_LARGE,
-            format!("a body has at most {MAX_BODY_BYTES} bytes"),
+            format!("a body has at most {max_bytes} bytes"),
         )
     };
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
+    if announced.is_some_and(|length: usize| length > max_bytes) {
         return Err(too_large());
     }
     let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {
-            Problem::new(
-                &problem::MALFORMED_REQUEST,
-                format!("the body ends early or is malformed: {error}"),
-            )
+            let detail = format!("the body ends early or is malformed: {error}");
+            Problem::new(&problem::MALFORMED_REQUEST, detail)
         })?;
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
+        if body.len() + chunk.len() > max_bytes {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);

@@ -14,8 +14,6 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 use super::HttpState;
 use super::problem::{self, Problem};
 
-/// The longest URL.
-const MAX_URI_BYTES: usize = 8 * 1024;
 /// Swagger UI needs styles of its own and pictures in `data:` URLs; nothing comes from another host.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -58,11 +56,20 @@ impl RootSpanBuilder for RequestSpan {
 /// What is checked before any route: limits, and rules of HTTP/1.1 that the parser leaves to us.
 fn check(request: &ServiceRequest) -> Result<(), Problem> {
     let headers = request.headers();
-    if request.uri().to_string().len() > MAX_URI_BYTES {
-        return Err(Problem::new(
-            &problem::URI_TOO_LONG,
-            format!("a URL has at most {MAX_URI_BYTES} bytes"),
-        ));
+    if let Some(state) = request.app_data::<Data<HttpState>>() {
+        let url_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if url_bytes > state.limits.url_bytes {
+            let detail = format!("a URL has at most {} bytes", state.limits.url_bytes);
+            return Err(Problem::new(&problem::URI_TOO_LONG, detail));
+        }
+        let header_bytes: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if header_bytes > state.limits.header_bytes {
+            let detail = format!("a header section has at most {} bytes", state.limits.header_bytes);
+            return Err(Problem::new(&problem::HEADERS_TOO_LARGE, detail));
+        }
     }
     // RFC 9112 §3.2.
     if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).count() != 1 {

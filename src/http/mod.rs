@@ -17,8 +17,8 @@ mod sensors;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::Data;
@@ -27,19 +27,19 @@ use prometheus_client::registry::Registry;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, HttpLimits};
 use crate::events::RelayStatus;
 use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use documents::{openapi_json, openapi_yaml};
 pub use metrics::HttpMetrics;
 
-/// How long the head of a request may take to arrive.
-const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// How long running requests may take when the service stops.
 const STOP_TIME_LIMIT_S: u64 = 5;
-/// Connections beyond this wait in the system's backlog.
-const MAX_CONNECTIONS_PER_WORKER: usize = 10_000;
+/// Threads that answer requests: as many as actix starts when it is not told.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZero::get)
+}
 
 /// What every handler works with.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct HttpState {
     pub relay: RelayStatus,
     /// Whether a change of an existing sensor has to state which one (`REQUIRE_IF_MATCH`).
     pub require_if_match: bool,
+    /// What a client may ask.
+    pub limits: HttpLimits,
     /// All metrics of the process.
     pub registry: Arc<Registry>,
     /// Those of this side.
@@ -92,8 +94,9 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .default_service(actix_web::web::to(allow::unknown))
             .into_app()
     })
-    .client_request_timeout(HEAD_TIME_LIMIT)
-    .max_connections(MAX_CONNECTIONS_PER_WORKER)
+    .workers(workers())
+    .client_request_timeout(config.limits.head_timeout)
+    .max_connections(config.limits.connections.div_ceil(workers()))
     .shutdown_timeout(STOP_TIME_LIMIT_S)
     .disable_signals()
     .bind(config.bind)?;

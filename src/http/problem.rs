@@ -70,6 +70,8 @@ kinds! {
         "A URL has at most 8 KiB.";
     UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has a media type that is not taken here",
         "POST and PUT take application/json, PATCH takes application/merge-patch+json; in UTF-8 and without a Content-Encoding. Accept-Post and Accept-Patch say so, too.";
+    HEADERS_TOO_LARGE, REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The header section is too large",
+        "All headers together have at most 32 KiB, or what the operator set in HTTP_MAX_HEADER_BYTES.";
     EXPECTATION_FAILED, EXPECTATION_FAILED, "expectation-failed", "The expectation cannot be met",
         "The only expectation that can be met is 100-continue.";
     INVALID, UNPROCESSABLE_ENTITY, "invalid-sensor", "The sensor would break a rule",

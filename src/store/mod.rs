@@ -43,6 +43,8 @@ pub struct Options {
     pub clock: Clock,
     /// Which events may be pruned.
     pub retention: Retention,
+    /// The most commands that wait for the writer; one more is refused with [`WriteError::QueueFull`].
+    pub write_queue_max: usize,
 }
 
 /// How long events are kept: at least this long *and* at least this many, and until the relay has published them.
@@ -102,9 +104,6 @@ pub struct StoredEvent {
 }
 
 impl Store {
-    /// The most commands that wait for the writer; one more is refused with [`WriteError::QueueFull`].
-    pub const MAX_QUEUED_WRITES: usize = 1024;
-
     /// Changes one sensor.
     ///
     /// `decide` sees the sensor as it is (`None` when there is none) inside the transaction that will hold the change, and

@@ -94,7 +94,7 @@ impl Store {
             .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
             .await
             .map_err(|error| database(path, error))?;
-        let (commands, queue) = mpsc::channel(Self::MAX_QUEUED_WRITES);
+        let (commands, queue) = mpsc::channel(options.write_queue_max);
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
         let failed = CancellationToken::new();

@@ -4,22 +4,53 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
+use thiserror::Error;
 
 /// The deepest nesting of objects and arrays in a request body.
 pub const MAX_DEPTH: usize = 32;
+
+/// Why a body is not taken.
+#[derive(Debug, Error)]
+pub enum ParseError {
+    /// It is not JSON as it is read here: what is wrong and where (line and column), for a person.
+    #[error(transparent)]
+    Malformed(#[from] serde_json::Error),
+    /// It has an integer that even 64 bits do not hold, which `serde_json` would turn into a double in silence.
+    #[error("an integer must be within ±2^53")]
+    HugeInteger,
+}
 
 /// Parses a whole body: one JSON text, nothing after it.
 ///
 /// `serde_json` alone would keep the last of two equal members in silence and nest 128 deep.
 ///
 /// # Errors
-/// What is wrong and where (line and column), for a person. Also for a number that no double can hold (`1e400`), a lone
-/// surrogate, a byte order mark and bytes that are not UTF-8.
-pub fn parse(body: &[u8]) -> Result<Json, serde_json::Error> {
+/// Also for a number that no double can hold (`1e400`), a lone surrogate, a byte order mark and bytes that are not UTF-8.
+pub fn parse(body: &[u8]) -> Result<Json, ParseError> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let json = Strict { depth: 0 }.deserialize(&mut deserializer)?;
     deserializer.end()?;
+    if has_huge_integer(body) {
+        return Err(ParseError::HugeInteger);
+    }
     Ok(json)
+}
+
+/// Whether valid JSON has, outside its texts, an integer that neither `u64` (20 digits) nor `i64` (a sign and 19) surely
+/// holds.
+fn has_huge_integer(json: &[u8]) -> bool {
+    const SHORTEST: usize = 20;
+    let (mut in_text, mut after_backslash) = (false, false);
+    let numbers = json.split(|byte| {
+        let escaped = after_backslash;
+        after_backslash = in_text && !escaped && *byte == b'\\';
+        in_text ^= *byte == b'"' && !escaped;
+        in_text || !(byte.is_ascii_digit() || b"-+.eE".contains(byte))
+    });
+    let is_integer = |number: &[u8]| number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+    numbers
+        .into_iter()
+        .any(|number| number.len() >= SHORTEST && is_integer(number))
 }
 
 /// A JSON value at some depth of nesting.
@@ -143,6 +174,26 @@ mod tests {
         ];
         for case in cases {
             assert!(parse(case).is_err(), "{}", String::from_utf8_lossy(case));
+        }
+    }
+
+    #[test]
+    fn an_integer_that_64_bits_do_not_hold_is_refused_and_nothing_else_is_taken_for_one() {
+        for body in [
+            "[100000000000000000000]",
+            "{\"a\":-9223372036854775809}",
+            "18446744073709551616",
+        ] {
+            assert!(matches!(parse(body.as_bytes()), Err(ParseError::HugeInteger)), "{body}");
+        }
+        for body in [
+            "1e20",
+            "0.12345678901234567890123",
+            "\"123456789012345678901\"",
+            "\"\\\"123456789012345678901\"",
+            "[\"\\\\\",1,\"12345678901234567890123\"]",
+        ] {
+            assert!(parse(body.as_bytes()).is_ok(), "{body}");
         }
     }
 

@@ -30,6 +30,7 @@ mod names;
 mod options;
 mod order_of_checks;
 mod output;
+mod overload;
 mod patch;
 mod post;
 mod put;

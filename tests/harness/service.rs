@@ -3,7 +3,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use sensorcast::app::App;
-use sensorcast::config::{Config, HttpConfig, LogConfig, LogFormat, MqttConfig, StoreConfig};
+use sensorcast::config::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig};
 use tempfile::TempDir;
 
 use super::{Http, Mosquitto, Subscriber, Version, eventually};
@@ -94,11 +94,13 @@ fn config_in(folder: &Path) -> Config {
             bind: any_port,
             public_url: PUBLIC_URL.parse().expect("a URL"),
             require_if_match: false,
+            limits: HttpLimits::default(),
         },
         store: StoreConfig {
             path: folder.join("sensorcast.db"),
             event_retention_hours: 24,
             event_retention_min: 1_000_000,
+            write_queue_max: 1024,
         },
         mqtt: MqttConfig {
             url: None,
