@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use actix_web::http::header;
 use actix_web::web::Data;
-use actix_web::{HttpResponse, route};
+use actix_web::{HttpRequest, HttpResponse, route};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
@@ -13,6 +14,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::HttpState;
 use super::problem::{self, Problem};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The numbers of the REST side.
 #[derive(Debug, Clone)]
@@ -77,22 +81,28 @@ fn known(method: &str) -> String {
 
 /// The numbers of the process
 ///
-/// In the text format of Prometheus (OpenMetrics 1.0).
+/// In the text format of Prometheus: OpenMetrics 1.0 for those who ask for it, under the older media type for others.
 #[utoipa::path(
     get,
     operation_id = "metrics",
     tag = "service",
     responses((status = 200, description = "All metrics", body = String,
-        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
+        content_type = "text/plain")),
 )]
 #[route("/metrics", method = "GET", method = "HEAD")]
-pub async fn metrics(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+pub async fn metrics(request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let media_type = match accept {
+        Some(accept) if accept.contains("application/openmetrics-text") => OPEN_METRICS,
+        _ => PLAIN_TEXT,
+    };
     let mut text = String::new();
     encode(&mut text, &state.registry).map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");
         Problem::of_kind(&problem::INTERNAL)
     })?;
-    Ok(HttpResponse::Ok()
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(text))
+    Ok(HttpResponse::Ok().content_type(media_type).body(text))
 }

@@ -12,6 +12,7 @@
 mod harness;
 
 mod bad_input;
+mod clock;
 mod conditional;
 mod delete;
 mod documents;

@@ -2,6 +2,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::harness::{Mosquitto, Process, Settings, binary, free_port};
 
@@ -144,6 +146,38 @@ async fn a_corrupt_database_is_one_line_and_exit_code_1() {
     .unwrap();
     let output = run(&mut binary(folder.path()));
     assert_refuses(&output, 1, &["sensorcast.db"]);
+}
+
+/// Changes the database behind the service's back, with SQLite itself.
+async fn sqlite(folder: &Path, statement: &'static str) {
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("sensorcast.db"))
+        .create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    connection.execute(statement).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_schema_is_one_line_and_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let migrated = run(binary(folder.path()).arg("migrate"));
+    assert_eq!(migrated.status.code(), Some(0));
+    let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'from the future', '2030-01-01', 1, x'00', 1)";
+    sqlite(folder.path(), newer).await;
+    assert_refuses(&run(&mut binary(folder.path())), 1, &["sensorcast.db", "9999", "newer"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_program_is_one_line_and_exit_code_1_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    sqlite(folder.path(), "CREATE TABLE theirs (id INTEGER)").await;
+    assert_refuses(
+        &run(&mut binary(folder.path())),
+        1,
+        &["sensorcast.db", "not a sensorcast database"],
+    );
+    sqlite(folder.path(), "INSERT INTO theirs VALUES (1)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

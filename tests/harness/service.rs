@@ -3,6 +3,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use sensorcast::app::App;
+use sensorcast::clock::Clock;
 use sensorcast::config::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig};
 use tempfile::TempDir;
 
@@ -27,6 +28,11 @@ impl Service {
 
     /// With settings of the test's choice.
     pub async fn start_with(adapt: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with_clock(Clock::system(), adapt).await
+    }
+
+    /// With a clock of the test's choice.
+    pub async fn start_with_clock(clock: Clock, adapt: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut config = config_in(folder.path());
         adapt(&mut config);
@@ -35,7 +41,7 @@ impl Service {
             let port = url.port().unwrap_or(1883);
             SocketAddr::from(([127, 0, 0, 1], port))
         });
-        let app = App::start(config).await.expect("the service starts");
+        let app = App::start_with_clock(config, clock).await.expect("the service starts");
         Self {
             http: Http::new(app.http_addr(), &public_url),
             broker: elsewhere.or_else(|| app.mqtt_addr()).expect("a broker of its own"),
