@@ -27,7 +27,7 @@ build: need-build ## Install what the build lacks, and build the release binary
 test: need-test deny sqlx-check fmt-check clippy ## Install what the tests need, then run every check and every test
 	@echo "Running the tests ..."
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		set -ex; cargo nextest run --locked; cargo test --doc --locked; \
+		set -ex; cargo nextest run --locked --no-fail-fast; cargo test --doc --locked; \
 	else \
 		set -ex; cargo test --locked --no-fail-fast; \
 	fi

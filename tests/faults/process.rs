@@ -153,9 +153,9 @@ async fn sqlite(folder: &Path, statement: &'static str) {
     let options = SqliteConnectOptions::new()
         .filename(folder.join("sensorcast.db"))
         .create_if_missing(true);
-    let mut connection = options.connect().await.unwrap();
-    connection.execute(statement).await.unwrap();
-    connection.close().await.unwrap();
+    let mut connection = options.connect().await.expect("a connection");
+    connection.execute(statement).await.expect("a statement that runs");
+    connection.close().await.expect("a database that closes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
