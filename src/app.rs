@@ -36,6 +36,7 @@ pub struct App {
     broker: Option<Broker>,
     relay: JoinHandle<()>,
     relay_stop: CancellationToken,
+    relay_ended: CancellationToken,
     store: Store,
 }
 
@@ -103,7 +104,13 @@ impl App {
             .with_context(|| format!("HTTP_BIND: cannot listen on {}", config.http.bind))?;
         tokio::spawn(server);
         let relay_stop = CancellationToken::new();
-        let relay = tokio::spawn(relay.run(relay_stop.clone(), PUBLISH_TIME_LIMIT));
+        let relay_ended = CancellationToken::new();
+        let at_its_end = relay_ended.clone().drop_guard();
+        let relaying = relay.run(relay_stop.clone(), PUBLISH_TIME_LIMIT);
+        let relay = tokio::spawn(async move {
+            let _at_its_end = at_its_end;
+            relaying.await;
+        });
         tracing::info!(http = %address, epoch = %store.epoch(), revision = store.head().borrow().get(), "listening");
         Ok(Self {
             http_addr: address,
@@ -111,6 +118,7 @@ impl App {
             broker,
             relay,
             relay_stop,
+            relay_ended,
             store,
         })
     }
@@ -137,8 +145,9 @@ impl App {
         };
         tokio::select! {
             () = self.store.failed() => {
-                anyhow!("a COMMIT failed, so its outcome is unknown; the next start recovers the database")
+                anyhow!("the writer failed: the outcome of its last writes is unknown, and the next start finds out")
             }
+            () = self.relay_ended.cancelled() => anyhow!("the relay failed"),
             () = broker_stopped => anyhow!("the built-in broker stopped"),
         }
     }

@@ -118,6 +118,8 @@ impl Writer {
     pub(super) async fn run(mut self) {
         let mut prune_tick = tokio::time::interval(PRUNE_INTERVAL);
         prune_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // A panic ends the process, too: without a writer nothing works.
+        let failed = self.failed.clone().drop_guard();
         let mut stop = None;
         while stop.is_none() {
             let first = tokio::select! {
@@ -130,10 +132,10 @@ impl Writer {
             let Some(first) = first else { break };
             let group = self.gather(first, &mut stop);
             if !self.run_group(group).await {
-                self.failed.cancel();
                 return;
             }
         }
+        failed.disarm();
         if let Err(error) = self.connection.close().await {
             tracing::warn!(%error, "closing the database failed; the next start recovers it");
         }
