@@ -39,7 +39,7 @@ pub async fn frame(
 
 /// The span that every log line of a request stands in: an id, the method and the path.
 ///
-/// The path is a field of its own and so escaped: no line of the log can be forged through it.
+/// The path is a field of text and so escaped: no line of the log can be forged through it.
 #[derive(Debug)]
 pub struct RequestSpan;
 
@@ -47,7 +47,7 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request.extensions().get::<RequestId>().map(ToString::to_string);
         let request_id = id.as_deref().unwrap_or_default();
-        tracing::info_span!("request", request_id, method = %request.method(), path = ?request.path())
+        tracing::info_span!("request", request_id, method = %request.method(), path = request.path())
     }
 
     fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, Error>) {}

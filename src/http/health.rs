@@ -1,13 +1,19 @@
 //! `GET /health/live`, `GET /health/ready`
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, route};
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::HttpState;
+
+/// How long the store may take to show that it works.
+const PROBE_TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// Whether the service can work, and how far the broker is behind.
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,9 +86,13 @@ pub async fn live() -> HttpResponse {
 )]
 #[route("/health/ready", method = "GET", method = "HEAD")]
 pub async fn ready(state: Data<HttpState>) -> HttpResponse {
-    let store = match state.store.probe_read().await {
-        Ok(()) => state.store.probe().await,
-        Err(error) => Err(error),
+    let probe = async {
+        state.store.probe_read().await?;
+        state.store.probe().await
+    };
+    let store = match timeout(PROBE_TIME_LIMIT, probe).await {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PROBE_TIME_LIMIT.as_secs())),
     };
     let (relay, lag) = (state.relay.state(), state.relay.lag());
     let (code, status) = match store {
@@ -93,7 +103,7 @@ pub async fn ready(state: Data<HttpState>) -> HttpResponse {
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(ReadinessForm {
             status,
-            store: store.err().map(|error| error.to_string()),
+            store: store.err(),
             revision: state.store.head().borrow().get(),
             mqtt: BrokerForm {
                 connected: relay.connected,

@@ -153,9 +153,10 @@ impl Store {
     /// Finishes what is queued, writes the log of SQLite back into the file, and closes it. Writes that come later get
     /// [`StoreError::Stopped`].
     pub async fn close(&self) {
+        // The writer last: only the last connection that closes writes the log back into the file.
+        self.inner.reads.close().await;
         // An error means that the writer is gone already, which is what was asked for.
         let _ = self.ask(Command::Stop).await;
-        self.inner.reads.close().await;
     }
 
     /// Resolves when the writer has given up, because the outcome of a COMMIT is unknown; the process has to end, so that

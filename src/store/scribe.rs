@@ -154,7 +154,7 @@ impl Scribe {
             moment,
         )
         .await?;
-        Ok(Ok(Outcome::Deleted))
+        Ok(Ok(Outcome::Deleted(current.id, moment.revision)))
     }
 
     /// Appends an event to the log: the only place that does.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::scribe::{self, Scribe};
 use super::{Record, Retention, StoreError, StoreMetrics, WriteError};
 use crate::clock::Clock;
-use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorRef, Timestamp};
+use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorRef, Timestamp};
 
 /// The most commands that share a transaction, which bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 256;
@@ -31,8 +31,8 @@ pub enum Outcome {
     Created(Record),
     /// The sensor is now this.
     Modified(Record),
-    /// The sensor is gone.
-    Deleted,
+    /// The sensor of this id is gone, since this revision.
+    Deleted(SensorId, Revision),
 }
 
 /// What looks at a sensor, inside the transaction, and says what to do.
@@ -125,7 +125,9 @@ impl Writer {
             let first = tokio::select! {
                 first = self.queue.recv() => first,
                 _ = prune_tick.tick() => {
-                    self.prune().await;
+                    if !self.prune().await {
+                        return;
+                    }
                     continue;
                 }
             };
@@ -176,9 +178,10 @@ impl Writer {
         self.metrics.group_size.observe(group.len() as f64);
         match self.commit(&mut group).await {
             Ok(head) => {
-                group.into_iter().for_each(Command::answer);
+                // First, so that whoever has an answer never sees an older head.
                 self.announce
                     .send_if_modified(|announced| std::mem::replace(announced, head) != head);
+                group.into_iter().for_each(Command::answer);
             }
             Err(GroupError::NotCommitted(error)) => {
                 tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
@@ -236,7 +239,7 @@ impl Writer {
             .await?;
         if matches!(
             result,
-            Ok(Outcome::Created(_) | Outcome::Modified(_) | Outcome::Deleted)
+            Ok(Outcome::Created(_) | Outcome::Modified(_) | Outcome::Deleted(..))
         ) {
             *head = moment.revision;
         }
@@ -251,8 +254,8 @@ impl Writer {
         }
     }
 
-    /// Removes a bounded number of events that may go.
-    async fn prune(&mut self) {
+    /// Removes a bounded number of events that may go. `false` when the disk failed, after which nothing may be written.
+    async fn prune(&mut self) -> bool {
         let keep_ms = i64::from(self.retention.hours) * 3_600_000;
         let committed_before_ms = self.clock.now().unix_ms().saturating_sub(keep_ms);
         let head = *self.announce.borrow();
@@ -261,12 +264,19 @@ impl Writer {
         let pruned = scribe::prune(&mut self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE).await;
         match pruned {
             Ok(pruned) => drop(self.metrics.events_pruned.inc_by(pruned)),
-            Err(error) => tracing::warn!(%error, "pruning the event log failed; it is tried again"),
+            Err(error) if StoreError::is_full(&error) => {
+                tracing::warn!(%error, "pruning the event log failed; it is tried again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "pruning the event log failed: stopping, so that the next start recovers");
+                return false;
+            }
         }
         if let Ok(oldest) = scribe::oldest_event(&mut self.connection).await {
             self.metrics
                 .events_kept
                 .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
         }
+        true
     }
 }

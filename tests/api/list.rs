@@ -159,3 +159,19 @@ async fn a_page_whose_key_was_deleted_still_leads_on() {
     assert_eq!(rest["items"].as_array().unwrap().len(), 3);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_own_write_the_tag_of_the_list_before_it_is_never_current() {
+    let service = Service::start().await;
+    let made = service.create(&json!({"name": "s1", "value": 0})).await;
+    let mut before = service.get("/sensors").await.expect(200).etag();
+    for value in 1..=500 {
+        service.patch(&made.path(), &json!({"value": value})).await.expect(200);
+        let list = service
+            .request("GET", "/sensors", &[("if-none-match", &before)], "")
+            .await
+            .expect(200);
+        before = list.etag();
+    }
+    service.finish().await;
+}

@@ -48,6 +48,8 @@ async fn sigterm_and_sigint_end_the_process_with_exit_code_0() {
         service.signal(signal);
         let status = service.exit().await;
         assert_eq!(status.code(), Some(0), "{signal}: {}", service.output());
+        let log = folder.path().join("sensorcast.db-wal");
+        assert!(!log.exists(), "an orderly stop leaves one complete file");
     }
 }
 

@@ -21,7 +21,7 @@ use crate::wire::link::Link;
 fn written(outcome: Outcome, state: &HttpState) -> HttpResponse {
     match outcome {
         Outcome::Created(record) => {
-            tracing::info!(sensor = %record.id, revision = %record.revision, "sensor created");
+            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor created");
             let url = state.links().sensor_url(&SensorRef::Id(record.id));
             let mut response = represent(StatusCode::CREATED, record, state);
             if let Ok(url) = HeaderValue::from_str(&url) {
@@ -30,12 +30,12 @@ fn written(outcome: Outcome, state: &HttpState) -> HttpResponse {
             response
         }
         Outcome::Modified(record) => {
-            tracing::info!(sensor = %record.id, revision = %record.revision, "sensor modified");
+            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor modified");
             represent(StatusCode::OK, record, state)
         }
         Outcome::Unchanged(record) => represent(StatusCode::OK, record, state),
-        Outcome::Deleted => {
-            tracing::info!("sensor deleted");
+        Outcome::Deleted(id, revision) => {
+            tracing::info!(sensor = %id, revision = revision.get(), "sensor deleted");
             HttpResponse::NoContent().finish()
         }
     }
