@@ -3,68 +3,29 @@
 use actix_web::guard::Get;
 use actix_web::http::header;
 use actix_web::web::{self, Data};
-use actix_web::{App, HttpResponse, route};
+use actix_web::{HttpResponse, route};
 use url::Url;
-use utoipa::OpenApi as _;
-use utoipa::openapi::{OpenApi, ServerBuilder};
-use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::HttpState;
 use super::allow::allow;
-use super::problem::{self, Problem, ProblemForm};
-use super::{HttpState, routes};
-use crate::wire::event::EventForm;
+use super::openapi::{openapi, openapi_json, openapi_yaml};
+use super::problem::{self, Problem, problem_responses};
 
-/// What the document says about the service as a whole.
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "sensorcast",
-        description = "The state of sensors over REST, every change of it over MQTT. A sensor lives at `/sensors/{id}`, and every change of it is announced on the MQTT topic `sensors/{id}`. One number, the revision, ties list, ETag and event together.",
-        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
-    ),
-    tags(
-        (name = "sensors", description = "The sensors, and how they change"),
-        (name = "service", description = "The service itself"),
-    ),
-    components(schemas(ProblemForm, EventForm)),
-)]
-struct Frame;
-
-/// The OpenAPI document of a service whose base is `server`.
-#[must_use]
-pub fn openapi(server: &str) -> OpenApi {
-    let (_, mut document) = App::new()
-        .into_utoipa_app()
-        .openapi(Frame::openapi())
-        .configure(routes::configure)
-        .split_for_parts();
-    document.servers = Some(vec![ServerBuilder::new().url(server).build()]);
-    document
-}
-
-/// The document as YAML, for a service at `server`.
-///
-/// # Errors
-/// When it cannot be written as YAML, which a test excludes.
-pub fn openapi_yaml(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server).to_yaml()?)
-}
-
-/// The document as JSON, for a service at `server`.
-///
-/// # Errors
-/// When it cannot be written as JSON, which a test excludes.
-pub fn openapi_json(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server).to_pretty_json()?)
-}
+problem_responses!(DocumentProblems:);
 
 /// The OpenAPI document as JSON
+///
+/// What this service answers to which request, for tools and people.
 #[utoipa::path(
     get,
     operation_id = "openapiJson",
     tag = "service",
-    responses((status = 200, description = "This document", body = Object, content_type = "application/json")),
+    responses(
+        (status = 200, description = "This document", body = Object, content_type = "application/json",
+            example = json!({"openapi": "3.1.0"})),
+        DocumentProblems,
+    ),
 )]
 #[route("/openapi.json", method = "GET", method = "HEAD")]
 pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
@@ -73,11 +34,17 @@ pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 }
 
 /// The OpenAPI document as YAML
+///
+/// What this service answers to which request, for tools and people.
 #[utoipa::path(
     get,
     operation_id = "openapiYaml",
     tag = "service",
-    responses((status = 200, description = "This document", body = String, content_type = "application/yaml")),
+    responses(
+        (status = 200, description = "This document", body = Object, content_type = "application/yaml",
+            example = json!({"openapi": "3.1.0"})),
+        DocumentProblems,
+    ),
 )]
 #[route("/openapi.yaml", method = "GET", method = "HEAD")]
 pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {

@@ -13,19 +13,22 @@ pub struct Link {
     #[schema(example = "self")]
     pub rel: &'static str,
     /// An absolute URL.
-    #[schema(example = "http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    #[schema(
+        format = "uri",
+        example = "http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90"
+    )]
     pub href: String,
     /// The HTTP method of an action; GET where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "PATCH")]
+    #[schema(nullable = false, example = "PATCH")]
     pub method: Option<&'static str>,
     /// The media type that is found there, or that the action takes.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    #[schema(example = "application/merge-patch+json")]
+    #[schema(nullable = false, example = "application/merge-patch+json")]
     pub media_type: Option<&'static str>,
     /// The MQTT topic of a `monitor` link.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    #[schema(nullable = false, example = "sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
     pub topic: Option<String>,
 }
 
