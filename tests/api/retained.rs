@@ -22,7 +22,7 @@ async fn start(mosquitto: Option<&Mosquitto>, prefix: &str, qos: u8) -> Service 
         config.mqtt.url = url;
         config.mqtt.retain_state = true;
         config.mqtt.qos = qos;
-        config.mqtt.topic_prefix = prefix.to_owned();
+        prefix.clone_into(&mut config.mqtt.topic_prefix);
     })
     .await
 }
@@ -190,4 +190,21 @@ async fn leave_behind(broker: SocketAddr, topic: &str) {
         connection.poll().await.expect("a broker"),
         Event::Incoming(Packet::PubAck(_))
     ) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_built_in_broker_gives_a_late_subscriber_more_states_than_it_queues_events() {
+    const SENSORS: usize = 1_200;
+    let service = start(None, "", 0).await;
+    for number in 0..SENSORS {
+        service
+            .put(&format!("/sensors/n{number}"), &json!({}))
+            .await
+            .expect(201);
+    }
+    eventually("all are retained", || async {
+        retained(service.broker(), Version::V4, "sensors/+/state").await.len() == SENSORS
+    })
+    .await;
+    service.finish().await;
 }
