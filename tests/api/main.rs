@@ -39,4 +39,5 @@ mod put;
 mod race;
 mod random_operations;
 mod read_only;
+mod retained;
 mod validation;
