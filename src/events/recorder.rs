@@ -196,6 +196,7 @@ pub(super) enum Deed {
 #[derive(Clone, Default)]
 pub(super) struct Recorder {
     pub(super) window: usize,
+    is_abrupt: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -224,6 +225,14 @@ impl Recorder {
         Self {
             window,
             ..Self::default()
+        }
+    }
+
+    /// The end of a connection is noticed before the answers that came on it.
+    pub(super) fn abrupt(self) -> Self {
+        Self {
+            is_abrupt: true,
+            ..self
         }
     }
 
@@ -291,6 +300,7 @@ impl Sink for Recorder {
         state.connections.push(Vec::new());
         Ok(Line {
             window: self.window,
+            is_abrupt: self.is_abrupt,
             state: Arc::clone(&self.state),
             lost: watch::Sender::new(false),
         })
@@ -300,6 +310,7 @@ impl Sink for Recorder {
 /// A connection to the recorder.
 pub(super) struct Line {
     window: usize,
+    is_abrupt: bool,
     state: Arc<Mutex<State>>,
     lost: watch::Sender<bool>,
 }
@@ -382,8 +393,10 @@ impl Connection for Line {
     }
 
     async fn lost(&self) -> String {
-        // Later than the answers that are there, as with a real socket.
-        sleep(Duration::from_millis(1)).await;
+        // Later than the answers that are there, as with most real sockets.
+        if !self.is_abrupt {
+            sleep(Duration::from_millis(1)).await;
+        }
         let _ = self.lost.subscribe().wait_for(|is_lost| *is_lost).await;
         "hung up".to_owned()
     }

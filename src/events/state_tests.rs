@@ -223,6 +223,18 @@ async fn a_state_on_which_the_broker_hangs_up_is_set_aside_and_all_the_rest_arri
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_state_that_was_acknowledged_is_not_to_blame_for_the_event_after_it() {
+    let log = MemoryLog::with_sensors(6, 6);
+    let recorder = Recorder::with_window(4).abrupt().script(3, &[Deed::HangUp; 100]);
+    let relay = start(&log, &recorder).await;
+    rest().await;
+    assert_eq!(relay.status.state().set_aside, 1);
+    assert_eq!(recorder.connections().len(), 5);
+    assert_eq!(recorder.memory(), complete(&log));
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_state_that_the_broker_refuses_holds_nothing_up() {
     let (log, recorder) = (MemoryLog::with_sensors(3, 3), Recorder::with_window(8));
     recorder.expect(State(2), &[Deed::Refuse(Verdict::Never); 100]);
