@@ -83,10 +83,22 @@ impl LinkBase {
         format!("{}/sensors/{sensor}", self.public_url)
     }
 
+    /// The broker as subscribers reach it, without a slash at the end.
+    #[must_use]
+    pub fn mqtt_url(&self) -> &str {
+        &self.mqtt_url
+    }
+
+    /// The MQTT topic `topic` with what stands before every topic.
+    #[must_use]
+    pub fn topic(&self, topic: &str) -> String {
+        format!("{}{topic}", self.topic_prefix)
+    }
+
     /// The link to the MQTT topic `topic`, where changes are announced.
     #[must_use]
     pub fn monitor(&self, topic: &str) -> Link {
-        let topic = format!("{}{topic}", self.topic_prefix);
+        let topic = self.topic(topic);
         // `+` and `#` in a subscription are no part of a URL's path as they stand.
         let path = topic.replace('#', "%23");
         Link {
