@@ -31,7 +31,7 @@ use crate::config::{HttpConfig, HttpLimits};
 use crate::events::RelayStatus;
 use crate::store::Store;
 use crate::wire::link::LinkBase;
-pub use documents::{openapi_json, openapi_yaml};
+pub use documents::{Delivery, asyncapi_json, asyncapi_yaml, openapi_json, openapi_yaml};
 pub use metrics::HttpMetrics;
 
 /// How long running requests may take when the service stops.
@@ -52,6 +52,8 @@ pub struct HttpState {
     pub require_if_match: bool,
     /// What a client may ask.
     pub limits: HttpLimits,
+    /// How the events are delivered, for the document that says so.
+    pub delivery: Delivery,
     /// All metrics of the process.
     pub registry: Arc<Registry>,
     /// Those of this side.
@@ -81,7 +83,6 @@ pub struct Listening {
 /// # Errors
 /// When the address is in use or not ours.
 pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
-    let public_url = config.public_url.clone();
     let state = Data::new(state);
     let server = HttpServer::new(move || {
         App::new()
@@ -90,7 +91,7 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .app_data(state.clone())
             .into_utoipa_app()
             .configure(routes::configure)
-            .map(|app| app.configure(documents::pages(&public_url)))
+            .map(|app| app.configure(documents::pages::configure))
             .default_service(actix_web::web::to(allow::unknown))
             .into_app()
     })

@@ -2,7 +2,9 @@
 
 use actix_web::web::Path;
 use actix_web::{HttpResponse, route};
+use maud::html;
 
+use super::documents::layout::{self, words};
 use super::problem::{self, KINDS, Problem};
 
 /// What a type of problem means and how to mend it
@@ -20,16 +22,10 @@ use super::problem::{self, KINDS, Problem};
 pub async fn page(slug: Path<String>) -> Result<HttpResponse, Problem> {
     let kind = KINDS.iter().find(|kind| kind.slug == slug.as_str());
     let kind = kind.ok_or_else(|| Problem::new(&problem::NOT_FOUND, "there is no such type of problem"))?;
-    let (status, title, explanation) = (kind.status, kind.title, escape(kind.explanation));
-    // Every word of the page is from the table of problems, none from the request.
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
-         <body><h1>{title}</h1>\n<p>HTTP status {status}</p>\n<p>{explanation}</p>\n\
-         <p><a href=\"../docs\">All operations and their answers</a></p></body></html>\n"
-    );
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(html))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+    let content = html! {
+        h1 { (kind.title) }
+        p.lead { "HTTP status " (kind.status) }
+        p { (words(kind.explanation)) }
+    };
+    Ok(layout::page("../", kind.title, &content))
 }
