@@ -8,11 +8,13 @@ export LC_ALL := C.UTF-8
 CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 PREPARE := target/prepare
+NPM_TOOLS := $(CURDIR)/$(TOOLS)/npm/node_modules
+SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi asyncapi-check pages-check binary \
-	need-build need-test need-node
+.PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
+	asyncapi-check pages-check binary need-build need-test need-node need-openapi
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +27,7 @@ build: need-build ## Install what the build lacks, and build the release binary
 	@echo "Building (the first time takes some minutes) ..."
 	cargo build --release --locked
 
-test: need-test deny sqlx-check fmt-check clippy asyncapi-check pages-check ## Install what the tests need, then run every check and every test
+test: need-test deny sqlx-check fmt-check clippy openapi-check asyncapi-check pages-check fuzz-api-short ## Install what the tests need, then run every check and every test
 	@echo "Running the tests ..."
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -ex; cargo nextest run --locked --no-fail-fast; cargo test --doc --locked; \
@@ -96,8 +98,40 @@ tests/%/node_modules/.package-lock.json: tests/%/package.json tests/%/package-lo
 need-node:
 	@scripts/need nodejs npm
 
+openapi-check: need-openapi $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
+	cargo build --locked
+	target/debug/sensorcast openapi > target/openapi.yaml
+	$(NPM_TOOLS)/.bin/spectral lint target/openapi.yaml --ruleset tests/openapi/.spectral.yaml --fail-severity hint --verbose
+	NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service sh -c 'node tests/openapi/postman.js "$$SERVICE_URL"'
+
+# Two runs, because one of twice the size takes much longer.
+fuzz-api-short: need-openapi $(SCHEMATHESIS) ## Send 5,000 requests that are generated from the OpenAPI document
+	cargo build --locked
+	tests/openapi/with-service tests/openapi/fuzz 1
+	tests/openapi/with-service tests/openapi/fuzz 3
+
+fuzz-api: need-openapi $(SCHEMATHESIS) ## The same with other requests, until stopped
+	cargo build --locked
+	tests/openapi/with-service tests/openapi/fuzz
+
+$(NPM_TOOLS): tests/openapi/package.json tests/openapi/package-lock.json
+	@echo "Installing the linter and the Postman tools into $(@D) ..."
+	@mkdir -p $(@D)
+	cp tests/openapi/package.json tests/openapi/package-lock.json $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(SCHEMATHESIS): tests/openapi/requirements.txt
+	@echo "Installing Schemathesis into $(TOOLS)/schemathesis ..."
+	python3 -m venv $(TOOLS)/schemathesis
+	$(TOOLS)/schemathesis/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 need-build:
 	@scripts/need cargo compiler cmake pkg-config openssl
 
 need-test: need-build
 	@scripts/need mosquitto mosquitto-clients sqlite3
+
+need-openapi: need-build
+	@scripts/need nodejs npm python3-venv

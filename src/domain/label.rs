@@ -7,6 +7,8 @@ pub struct Label(String);
 impl Label {
     /// The longest label, in bytes.
     pub const MAX_BYTES: usize = 64;
+    /// What it may contain, as a regular expression (ECMA 262).
+    pub const PATTERN: &str = super::text::PATTERN;
 
     /// The text.
     #[must_use]

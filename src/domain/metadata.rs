@@ -15,6 +15,8 @@ impl Metadata {
     pub const MAX_BYTES: usize = 16 * 1024;
     /// The deepest nesting; the metadata object itself is level 1.
     pub const MAX_DEPTH: usize = 8;
+    /// What keys and texts may contain, as a regular expression (ECMA 262).
+    pub const TEXT_PATTERN: &str = super::text::PATTERN;
 
     /// Metadata from a parsed object.
     ///

@@ -14,6 +14,8 @@ pub enum Value {
 impl Value {
     /// The longest text, in bytes of UTF-8.
     pub const MAX_TEXT_BYTES: usize = 1024;
+    /// What a text may contain, as a regular expression (ECMA 262).
+    pub const TEXT_PATTERN: &str = super::text::PATTERN;
     /// The largest whole number that every JSON implementation keeps exactly: 2^53 (RFC 7493 §2.2).
     pub const MAX_INTEGER: u64 = 1 << 53;
 

@@ -10,67 +10,28 @@ pub mod pages;
 mod schemas;
 
 use actix_web::web::Data;
-use actix_web::{App, HttpResponse, route};
-use utoipa::OpenApi as _;
-use utoipa::openapi::{OpenApi, ServerBuilder};
-use utoipa_actix_web::AppExt;
+use actix_web::{HttpResponse, route};
 
-use super::problem::{self, Problem, ProblemForm};
-use super::{HttpState, routes};
-use crate::wire::event::EventForm;
+use super::HttpState;
+use super::openapi::{openapi, openapi_json, openapi_yaml};
+use super::problem::{self, Problem, problem_responses};
 use crate::wire::link::LinkBase;
 pub use asyncapi::Delivery;
 
-/// What the document says about the service as a whole.
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "sensorcast",
-        description = "The state of sensors over REST, every change of it over MQTT. A sensor lives at `/sensors/{id}`, and every change of it is announced on the MQTT topic `sensors/{id}`. One number, the revision, ties list, ETag and event together.",
-        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
-    ),
-    tags(
-        (name = "sensors", description = "The sensors, and how they change"),
-        (name = "service", description = "The service itself"),
-    ),
-    components(schemas(ProblemForm, EventForm)),
-)]
-struct Frame;
-
-/// The OpenAPI document of a service whose base is `server`.
-#[must_use]
-pub fn openapi(server: &str) -> OpenApi {
-    let (_, mut document) = App::new()
-        .into_utoipa_app()
-        .openapi(Frame::openapi())
-        .configure(routes::configure)
-        .split_for_parts();
-    document.servers = Some(vec![ServerBuilder::new().url(server).build()]);
-    document
-}
-
-/// The document as YAML, for a service at `server`.
-///
-/// # Errors
-/// When it cannot be written as YAML, which a test excludes.
-pub fn openapi_yaml(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server).to_yaml()?)
-}
-
-/// The document as JSON, for a service at `server`.
-///
-/// # Errors
-/// When it cannot be written as JSON, which a test excludes.
-pub fn openapi_json(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server).to_pretty_json()?)
-}
+problem_responses!(DocumentProblems:);
 
 /// The OpenAPI document as JSON
+///
+/// What this service answers to which request, for tools and people.
 #[utoipa::path(
     get,
     operation_id = "openapiJson",
     tag = "service",
-    responses((status = 200, description = "This document", body = Object, content_type = "application/json")),
+    responses(
+        (status = 200, description = "This document", body = Object, content_type = "application/json",
+            example = json!({"openapi": "3.1.0"})),
+        DocumentProblems,
+    ),
 )]
 #[route("/openapi.json", method = "GET", method = "HEAD")]
 pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
@@ -79,11 +40,17 @@ pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 }
 
 /// The OpenAPI document as YAML
+///
+/// What this service answers to which request, for tools and people.
 #[utoipa::path(
     get,
     operation_id = "openapiYaml",
     tag = "service",
-    responses((status = 200, description = "This document", body = String, content_type = "application/yaml")),
+    responses(
+        (status = 200, description = "This document", body = Object, content_type = "application/yaml",
+            example = json!({"openapi": "3.1.0"})),
+        DocumentProblems,
+    ),
 )]
 #[route("/openapi.yaml", method = "GET", method = "HEAD")]
 pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
@@ -114,7 +81,11 @@ pub fn asyncapi_json(links: &LinkBase, delivery: Delivery) -> anyhow::Result<Str
     get,
     operation_id = "asyncapiJson",
     tag = "service",
-    responses((status = 200, description = "The document", body = Object, content_type = "application/json")),
+    responses(
+        (status = 200, description = "The document", body = Object, content_type = "application/json",
+            example = json!({"asyncapi": "3.0.0"})),
+        DocumentProblems,
+    ),
 )]
 #[route("/asyncapi.json", method = "GET", method = "HEAD")]
 pub async fn events_json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
@@ -129,7 +100,11 @@ pub async fn events_json(state: Data<HttpState>) -> Result<HttpResponse, Problem
     get,
     operation_id = "asyncapiYaml",
     tag = "service",
-    responses((status = 200, description = "The document", body = String, content_type = "application/yaml")),
+    responses(
+        (status = 200, description = "The document", body = Object, content_type = "application/yaml",
+            example = json!({"asyncapi": "3.0.0"})),
+        DocumentProblems,
+    ),
 )]
 #[route("/asyncapi.yaml", method = "GET", method = "HEAD")]
 pub async fn events_yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {

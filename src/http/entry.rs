@@ -11,7 +11,7 @@ use super::negotiation::require_acceptable;
 use super::problem::{Problem, problem_responses};
 use crate::wire::link::Link;
 
-problem_responses!(EntryProblems: MALFORMED_REQUEST, NOT_ACCEPTABLE, URI_TOO_LONG, EXPECTATION_FAILED);
+problem_responses!(EntryProblems: NOT_ACCEPTABLE);
 
 /// Where everything else is found.
 #[derive(Debug, Serialize, ToSchema)]

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::HttpState;
+use super::problem::problem_responses;
+
+problem_responses!(HealthProblems:);
 
 /// How long the store may take to show that it works.
 const PROBE_TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -58,11 +61,17 @@ struct BrokerForm {
 }
 
 /// Is the process running?
+///
+/// Answers as long as it does, whatever the store and the broker do.
 #[utoipa::path(
     get,
     operation_id = "live",
     tag = "service",
-    responses((status = 200, description = "It runs", body = String, content_type = "text/plain")),
+    responses(
+        (status = 200, description = "It runs", body = String, content_type = "text/plain",
+            headers(("Cache-Control" = String)), example = "live\n"),
+        HealthProblems,
+    ),
 )]
 #[route("/health/live", method = "GET", method = "HEAD")]
 pub async fn live() -> HttpResponse {
@@ -80,8 +89,9 @@ pub async fn live() -> HttpResponse {
     operation_id = "ready",
     tag = "service",
     responses(
-        (status = 200, description = "It can", body = ReadinessForm),
-        (status = 503, description = "It cannot", body = ReadinessForm),
+        (status = 200, description = "It can", body = ReadinessForm, headers(("Cache-Control" = String))),
+        (status = 503, description = "It cannot", body = ReadinessForm, headers(("Cache-Control" = String))),
+        HealthProblems,
     ),
 )]
 #[route("/health/ready", method = "GET", method = "HEAD")]

@@ -13,7 +13,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::HttpState;
-use super::problem::{self, Problem};
+use super::problem::{self, Problem, problem_responses};
+
+problem_responses!(MetricsProblems:);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -86,8 +88,17 @@ fn known(method: &str) -> String {
     get,
     operation_id = "metrics",
     tag = "service",
-    responses((status = 200, description = "All metrics", body = String,
-        content_type = "text/plain")),
+    responses(
+        (status = 200, description = "All metrics; as OpenMetrics when `Accept` names it", content(
+            (String = "text/plain", example = "sensorcast_open_streams 0
+# EOF
+"),
+            (String = "application/openmetrics-text", example = "sensorcast_open_streams 0
+# EOF
+"),
+        )),
+        MetricsProblems,
+    ),
 )]
 #[route("/metrics", method = "GET", method = "HEAD")]
 pub async fn metrics(request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {

@@ -10,7 +10,9 @@ mod frame;
 mod health;
 mod metrics;
 mod negotiation;
+mod openapi;
 mod problem;
+mod problem_kinds;
 mod problem_pages;
 mod routes;
 mod sensors;
@@ -31,8 +33,9 @@ use crate::config::{HttpConfig, HttpLimits};
 use crate::events::RelayStatus;
 use crate::store::Store;
 use crate::wire::link::LinkBase;
-pub use documents::{Delivery, asyncapi_json, asyncapi_yaml, openapi_json, openapi_yaml};
+pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
 pub use metrics::HttpMetrics;
+pub use openapi::{openapi_json, openapi_yaml};
 
 /// How long running requests may take when the service stops.
 const STOP_TIME_LIMIT_S: u64 = 5;

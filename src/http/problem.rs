@@ -1,4 +1,4 @@
-//! Errors as problem documents (RFC 9457): the one table of what can go wrong, and how each is told.
+//! Errors as problem documents (RFC 9457): how each kind of problem is told.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,106 +7,46 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use serde_json::Value as Json;
 use utoipa::ToSchema;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::header::Header;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
+pub use super::problem_kinds::*;
 use crate::domain::Fault;
 use crate::wire::link::{Link, LinkBase};
 
-/// A kind of problem: a row of [`KINDS`].
-#[derive(Debug, PartialEq, Eq)]
-pub struct Kind {
-    /// The last segment of the `type` URL, `/problems/{slug}`.
-    pub slug: &'static str,
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// The same short words every time.
-    pub title: &'static str,
-    /// What happened and how to mend it, for the page behind the `type` URL.
-    pub explanation: &'static str,
-}
+const MEDIA_TYPE: &str = "application/problem+json";
 
-macro_rules! kinds {
-    ($($name:ident, $status:ident, $slug:literal, $title:literal, $explanation:literal;)+) => {
-        $(
-            #[doc = $title]
-            pub const $name: Kind = Kind {
-                slug: $slug,
-                status: StatusCode::$status,
-                title: $title,
-                explanation: $explanation,
-            };
-        )+
-        /// Every kind of problem that this service answers with.
-        pub const KINDS: &[&Kind] = &[$(&$name),+];
-    };
-}
+/// What any request can be answered with, whatever it asks for.
+const OF_EVERY_OPERATION: [&Kind; 6] = [
+    &MALFORMED_REQUEST,
+    &REQUEST_TIMEOUT,
+    &URI_TOO_LONG,
+    &EXPECTATION_FAILED,
+    &HEADERS_TOO_LARGE,
+    &INTERNAL,
+];
 
-kinds! {
-    MALFORMED_REQUEST, BAD_REQUEST, "malformed-request", "The request is malformed",
-        "The request is not HTTP as RFC 9110 and 9112 have it, or a query parameter is unknown, repeated or out of its range. The detail names what is wrong.";
-    MALFORMED_JSON, BAD_REQUEST, "malformed-json", "The body is not valid JSON",
-        "The body has to be one JSON text in UTF-8 (RFC 8259): no duplicate members, no NaN or Infinity, no number that a double cannot hold, nothing after the end, at most 32 levels deep. The detail tells line and column.";
-    NOT_FOUND, NOT_FOUND, "not-found", "There is no such resource",
-        "Nothing lives at this URL. A sensor is found at /sensors/{id} or /sensors/{name}; GET / links to everything there is.";
-    METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED, "method-not-allowed", "The resource does not have this method",
-        "The Allow header lists the methods that this resource has.";
-    NOT_ACCEPTABLE, NOT_ACCEPTABLE, "not-acceptable", "There is no representation that the request accepts",
-        "The Accept header excludes every media type that this resource has: application/json. Send no Accept header, or one that allows it.";
-    REQUEST_TIMEOUT, REQUEST_TIMEOUT, "request-timeout", "The request took too long to arrive",
-        "A request has 5 seconds for its head and 10 seconds for its body. Send it again.";
-    NAME_TAKEN, CONFLICT, "name-taken", "Another sensor has this name",
-        "Names are unique. Take another name, or change the sensor that has it: the `related` link leads there.";
-    SENSOR_INACTIVE, CONFLICT, "sensor-inactive", "The sensor is inactive",
-        "While a sensor stays inactive, its value does not change. Activate it first, or in the same request: {\"status\": \"active\", \"value\": …}. The `activate` link leads there.";
-    PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The sensor is not in the state that the request demands",
-        "If-Match or If-None-Match does not hold: somebody else changed, created or deleted the sensor. The ETag header has its present tag. Read it again, decide anew, and send the request with that tag.";
-    PRECONDITION_REQUIRED, PRECONDITION_REQUIRED, "precondition-required", "The request has to say which state it changes",
-        "This service runs with REQUIRE_IF_MATCH: send the ETag that you read in If-Match, so that no change of somebody else is lost.";
-    BODY_TOO_LARGE, PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large",
-        "A body has at most 64 KiB.";
-    URI_TOO_LONG, URI_TOO_LONG, "uri-too-long", "The URL is too long",
-        "A URL has at most 8 KiB.";
-    UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has a media type that is not taken here",
-        "POST and PUT take application/json, PATCH takes application/merge-patch+json; in UTF-8 and without a Content-Encoding. Accept-Post and Accept-Patch say so, too.";
-    HEADERS_TOO_LARGE, REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The header section is too large",
-        "All headers together have at most 32 KiB, or what the operator set in HTTP_MAX_HEADER_BYTES.";
-    EXPECTATION_FAILED, EXPECTATION_FAILED, "expectation-failed", "The expectation cannot be met",
-        "The only expectation that can be met is 100-continue.";
-    INVALID, UNPROCESSABLE_ENTITY, "invalid-sensor", "The sensor would break a rule",
-        "The body is valid JSON, but not a valid sensor. Each entry of `errors` points at a member and says what is allowed.";
-    OVERLOADED, SERVICE_UNAVAILABLE, "overloaded", "Too many writes wait",
-        "Nothing was changed. Send the request again after the seconds in Retry-After.";
-    OUTCOME_UNKNOWN, SERVICE_UNAVAILABLE, "outcome-unknown", "It is unknown whether the change was made",
-        "The disk failed while the change was being committed. The service restarts and finds out: read the sensor after that.";
-    UNAVAILABLE, SERVICE_UNAVAILABLE, "unavailable", "The service is stopping",
-        "Nothing was changed. Send the request again after the seconds in Retry-After.";
-    STORAGE_FULL, INSUFFICIENT_STORAGE, "storage-full", "The disk is full",
-        "Nothing was changed. Reading works; writing works again as soon as the operator has made room.";
-    INTERNAL, INTERNAL_SERVER_ERROR, "internal-error", "The service failed",
-        "This is a fault of the service, not of the request. Its log has the cause under the request id in X-Request-Id.";
-}
-
-/// The problems that an operation answers with, for its `responses(…)`.
+/// The problems that an operation answers with beside those of every operation, for its `responses(…)`.
 macro_rules! problem_responses {
-    ($name:ident: $($kind:ident),+ $(,)?) => {
+    ($name:ident: $($kind:ident),* $(,)?) => {
         struct $name;
 
         impl utoipa::IntoResponses for $name {
             fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-                $crate::http::problem::responses(&[$(&$crate::http::problem::$kind),+])
+                $crate::http::problem::responses(&[$(&$crate::http::problem::$kind),*])
             }
         }
     };
 }
 pub(crate) use problem_responses;
 
-/// The responses of a document for these kinds, those of one status together.
+/// The responses of a document for these kinds and those of every operation, those of one status together.
 #[must_use]
 pub fn responses(kinds: &[&Kind]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<String, Vec<&Kind>> = BTreeMap::new();
-    for kind in kinds {
+    for kind in kinds.iter().chain(&OF_EVERY_OPERATION) {
         by_status.entry(kind.status.as_str().to_owned()).or_default().push(kind);
     }
     by_status
@@ -116,30 +56,53 @@ pub fn responses(kinds: &[&Kind]) -> BTreeMap<String, RefOr<Response>> {
 }
 
 fn response(kinds: &[&Kind]) -> Response {
-    let header = |description: &str| HeaderBuilder::new().description(Some(description)).build();
     let titles: Vec<String> = kinds
         .iter()
         .map(|kind| format!("{} (`/problems/{}`)", kind.title, kind.slug))
         .collect();
+    let examples = kinds.iter().map(|kind| {
+        (
+            kind.slug,
+            RefOr::Ref(Ref::new(format!("#/components/examples/{}", kind.slug))),
+        )
+    });
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))
+        .examples_from_iter(examples)
         .build();
-    let mut response = ResponseBuilder::new()
+    let response = ResponseBuilder::new()
         .description(titles.join("; "))
-        .content("application/problem+json", content);
-    for kind in kinds {
-        response = match kind.status {
-            StatusCode::PRECONDITION_FAILED => {
-                response.header("ETag", header("The present tag, where there is a sensor"))
-            }
-            StatusCode::SERVICE_UNAVAILABLE => response.header("Retry-After", header("Seconds to wait")),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => response
-                .header("Accept-Patch", header("On PATCH: what is taken"))
-                .header("Accept-Post", header("On POST: what is taken")),
-            _ => response,
-        };
+        .content(MEDIA_TYPE, content);
+    match kinds.first().map(|kind| kind.status) {
+        Some(StatusCode::PRECONDITION_FAILED | StatusCode::PRECONDITION_REQUIRED) => {
+            response.header("ETag", Header::default())
+        }
+        Some(StatusCode::SERVICE_UNAVAILABLE) => response.header("Retry-After", Header::default()),
+        _ => response,
     }
-    response.build()
+    .build()
+}
+
+/// An answer of this kind, for the document and for the page behind the `type` URL.
+#[must_use]
+pub fn example(kind: &Kind, links: &LinkBase) -> Json {
+    let Example {
+        request,
+        detail,
+        fault,
+        link,
+    } = &kind.example;
+    let faults: Vec<Fault> = fault
+        .iter()
+        .map(|(pointer, detail)| Fault::new(*pointer, *detail))
+        .collect();
+    let sensor = links.url("/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90");
+    let way_out: Vec<Link> = link.iter().map(|relation| Link::new(relation, &sensor)).collect();
+    let url = request.split_once(' ').map_or(*request, |(_, url)| url);
+    let path = url.split('?').next().unwrap_or(url);
+    let document = ProblemForm::new(kind, detail, path, &faults, &way_out, links);
+    // Its members are texts and numbers, which always serialize.
+    serde_json::to_value(document).unwrap_or_default()
 }
 
 /// A problem, on its way to the client.
@@ -164,7 +127,7 @@ pub struct ProblemForm<'a> {
     #[schema(example = "The sensor would break a rule")]
     title: &'a str,
     /// The status of the answer.
-    #[schema(example = 422)]
+    #[schema(minimum = 400, maximum = 599, example = 422)]
     status: u16,
     /// What is wrong with this request, and what to do.
     #[schema(example = "1 member breaks a rule; see errors")]
@@ -209,7 +172,7 @@ impl Problem {
     /// A problem that the words of its kind say all about.
     #[must_use]
     pub fn of_kind(kind: &'static Kind) -> Self {
-        Self::new(kind, kind.explanation)
+        Self::new(kind, format!("{} {}", kind.happened, kind.fix))
     }
 
     /// The members of a sensor that are wrong.
@@ -255,22 +218,35 @@ impl Problem {
     /// The answer. `instance` is the path that was requested.
     #[must_use]
     pub fn respond(&self, links: &LinkBase, instance: &str) -> HttpResponse {
-        let document = ProblemForm {
-            type_url: links.url(&format!("/problems/{}", self.kind.slug)),
-            title: self.kind.title,
-            status: self.kind.status.as_u16(),
-            detail: &self.detail,
-            instance,
-            errors: self.errors.iter().map(FaultForm::from).collect(),
-            links: &self.links,
-        };
+        let document = ProblemForm::new(self.kind, &self.detail, instance, &self.errors, &self.links, links);
         let mut response = HttpResponse::build(self.kind.status);
         for header in &self.headers {
             response.append_header(header.clone());
         }
         // Its members are texts and numbers, which always serialize.
         let body = serde_json::to_vec(&document).unwrap_or_default();
-        response.content_type("application/problem+json").body(body)
+        response.content_type(MEDIA_TYPE).body(body)
+    }
+}
+
+impl<'a> ProblemForm<'a> {
+    fn new(
+        kind: &Kind,
+        detail: &'a str,
+        instance: &'a str,
+        errors: &'a [Fault],
+        links: &'a [Link],
+        base: &LinkBase,
+    ) -> Self {
+        Self {
+            type_url: base.url(&format!("/problems/{}", kind.slug)),
+            title: kind.title,
+            status: kind.status.as_u16(),
+            detail,
+            instance,
+            errors: errors.iter().map(FaultForm::from).collect(),
+            links,
+        }
     }
 }
 

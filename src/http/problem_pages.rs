@@ -1,31 +1,59 @@
 //! `GET /problems/{slug}`: what stands behind the `type` of a problem document.
 
-use actix_web::web::Path;
+use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, route};
 use maud::html;
+use utoipa::PartialSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use super::documents::layout::{self, words};
-use super::problem::{self, KINDS, Problem};
+use super::HttpState;
+use super::documents::layout::{self, paragraphs};
+use super::problem::{self, KINDS, Problem, problem_responses};
+
+problem_responses!(PageProblems: NOT_FOUND);
+
+/// The last segment of a problem's `type`.
+struct Slug;
+
+impl PartialSchema for Slug {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(KINDS.iter().map(|kind| kind.slug)))
+            .into()
+    }
+}
 
 /// What a type of problem means and how to mend it
+///
+/// What happened, how to mend it, and an example of an answer.
 #[utoipa::path(
     get,
     operation_id = "problemPage",
     tag = "service",
-    params(("slug" = String, Path, description = "The last segment of the `type`", example = "name-taken")),
+    params(("slug" = inline(Slug), Path, description = "The last segment of the `type`", example = "name-taken")),
     responses(
-        (status = 200, description = "A short page", body = String, content_type = "text/html"),
-        (status = 404, description = "There is no such type of problem"),
+        (status = 200, description = "A short page", body = String, content_type = "text/html",
+            example = "<!doctype html>\n<html lang=\"en\">…</html>"),
+        PageProblems,
     ),
 )]
 #[route("/problems/{slug}", method = "GET", method = "HEAD")]
-pub async fn page(slug: Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn page(slug: Path<String>, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
     let kind = KINDS.iter().find(|kind| kind.slug == slug.as_str());
     let kind = kind.ok_or_else(|| Problem::new(&problem::NOT_FOUND, "there is no such type of problem"))?;
+    // Every word of the page is from the table of problems, none from the request.
     let content = html! {
         h1 { (kind.title) }
         p.lead { "HTTP status " (kind.status) }
-        p { (words(kind.explanation)) }
+        h2 { "What happened" }
+        (paragraphs(kind.happened))
+        h2 { "How to mend it" }
+        (paragraphs(kind.fix))
+        h2 { "For example" }
+        p { code { (kind.example.request) } " is answered with" }
+        pre { code { (format!("{:#}", problem::example(kind, state.links()))) } }
     };
     Ok(layout::page("../", kind.title, &content))
 }

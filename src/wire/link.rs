@@ -1,5 +1,6 @@
 //! Links: what a client can do next, as absolute URLs that come from the settings and never from a request.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,19 +14,22 @@ pub struct Link {
     #[schema(example = "self")]
     pub rel: &'static str,
     /// An absolute URL.
-    #[schema(example = "http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    #[schema(
+        format = "uri",
+        example = "http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90"
+    )]
     pub href: String,
     /// The HTTP method of an action; GET where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "PATCH")]
+    #[schema(nullable = false, example = "PATCH")]
     pub method: Option<&'static str>,
     /// The media type that is found there, or that the action takes.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    #[schema(example = "application/merge-patch+json")]
+    #[schema(nullable = false, example = "application/merge-patch+json")]
     pub media_type: Option<&'static str>,
     /// The MQTT topic of a `monitor` link.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
+    #[schema(nullable = false, example = "sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
     pub topic: Option<String>,
 }
 
@@ -50,6 +54,24 @@ impl Link {
         }
     }
 }
+
+/// What a topic may hold and the path of a URL may not (RFC 3986 §3.3); the `+` of a subscription stays as it is.
+const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// What every link starts with.
 #[derive(Debug, Clone)]
@@ -99,8 +121,7 @@ impl LinkBase {
     #[must_use]
     pub fn monitor(&self, topic: &str) -> Link {
         let topic = self.topic(topic);
-        // `+` and `#` in a subscription are no part of a URL's path as they stand.
-        let path = topic.replace('#', "%23");
+        let path = utf8_percent_encode(&topic, NOT_IN_A_PATH).to_string();
         Link {
             topic: Some(topic),
             ..Link::new("monitor", format!("{}/{path}", self.mqtt_url))
@@ -146,5 +167,13 @@ mod tests {
         assert_eq!(links[0].href, format!("https://example.org/api/sensors/{id}"));
         assert_eq!(links[4].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
         assert_eq!(links[4].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
+    }
+
+    #[test]
+    fn a_topic_is_a_path_in_a_link_whatever_the_prefix_holds() {
+        let base = LinkBase::new("https://example.org", "mqtt://example.org", "it/plant 7 {50%}?/");
+        let link = base.monitor("sensors/+");
+        assert_eq!(link.href, "mqtt://example.org/it/plant%207%20%7B50%25%7D%3F/sensors/+");
+        assert_eq!(link.topic.as_deref(), Some("it/plant 7 {50%}?/sensors/+"));
     }
 }

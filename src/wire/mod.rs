@@ -2,6 +2,7 @@
 //! the same bytes.
 
 pub mod attributes;
+pub mod bodies;
 pub mod event;
 pub mod input;
 pub mod json;

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use serde_json::{Map, Value as Json, json};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::input::{self, ReadError};
 use super::link::{Link, LinkBase};
-use crate::domain::{Revision, Sensor, SensorId, Status, Timestamp, Value};
+use crate::domain::{Label, Metadata, Revision, Sensor, SensorId, Status, Timestamp, Value};
 
 /// A sensor. Members that are not set are left out, never `null`.
 ///
@@ -48,11 +48,11 @@ pub struct PropertiesForm {
     pub name: String,
     /// What is measured: 1 to 64 bytes of text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 64, nullable = false, example = "temperature")]
+    #[schema(value_type = LabelForm, nullable = false, required = false)]
     pub kind: Option<String>,
     /// The unit of the value, as a UCUM or SenML (RFC 8428) code: 1 to 64 bytes of text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 64, nullable = false, example = "Cel")]
+    #[schema(value_type = LabelForm, nullable = false, required = false)]
     pub unit: Option<String>,
     /// What was last reported.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ pub struct PropertiesForm {
     pub location: Option<LocationForm>,
     /// Anything else: a JSON object of at most 16 KiB and 8 levels.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, nullable = false, example = json!({"room": "cellar", "owner": "facility"}))]
+    #[schema(value_type = MetadataForm, nullable = false, required = false)]
     pub metadata: Option<Map<String, Json>>,
 }
 
@@ -93,6 +93,7 @@ impl PartialSchema for ValueForm {
         ObjectBuilder::new()
             .schema_type(kinds)
             .max_length(Some(Value::MAX_TEXT_BYTES))
+            .pattern(Some(Value::TEXT_PATTERN))
             .description(Some(
                 "A JSON scalar: a finite number (an integer within ±2^53), a boolean, or text of at most 1 KiB.",
             ))
@@ -120,13 +121,14 @@ pub enum StatusForm {
 
 /// A GeoJSON Point (RFC 7946): longitude, latitude, and optionally altitude in metres; WGS 84.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = SensorLocation)]
 pub struct LocationForm {
     /// Always `Point`.
     #[serde(rename = "type")]
     pub geometry: GeometryForm,
     /// Longitude (-180 to 180), latitude (-90 to 90), altitude in metres.
-    #[schema(value_type = Vec<f64>, min_items = 2, max_items = 3, example = json!([12.4924, 41.8902]))]
+    #[schema(value_type = PositionForm)]
     pub coordinates: Vec<serde_json::Number>,
 }
 
@@ -136,6 +138,119 @@ pub struct LocationForm {
 pub enum GeometryForm {
     /// A single position.
     Point,
+}
+
+/// A position (RFC 7946 §3.1.1): longitude, latitude, altitude.
+#[derive(Debug)]
+pub struct PositionForm;
+
+// By hand, because the derive has no word for elements that differ.
+impl PartialSchema for PositionForm {
+    fn schema() -> RefOr<Schema> {
+        let number = |description: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::Number)
+                .description(Some(description))
+        };
+        let within = |limit: i32, description: &str| number(description).minimum(Some(-limit)).maximum(Some(limit));
+        ArrayBuilder::new()
+            .prefix_items([
+                Schema::from(within(180, "Longitude in degrees east.")),
+                Schema::from(within(90, "Latitude in degrees north.")),
+                Schema::from(number("Altitude in metres above the WGS 84 ellipsoid, where known.")),
+            ])
+            .items(ObjectBuilder::new().schema_type(Type::Number))
+            .min_items(Some(2))
+            .max_items(Some(3))
+            .examples([json!([12.4924, 41.8902])])
+            .into()
+    }
+}
+
+impl ToSchema for PositionForm {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Position")
+    }
+}
+
+/// What `kind` and `unit` can be.
+#[derive(Debug)]
+pub struct LabelForm;
+
+impl PartialSchema for LabelForm {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(Label::MAX_BYTES))
+            .pattern(Some(Label::PATTERN))
+            .description(Some("1 to 64 bytes of UTF-8 without control characters."))
+            .examples(["temperature", "Cel"])
+            .into()
+    }
+}
+
+impl ToSchema for LabelForm {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SensorLabel")
+    }
+}
+
+/// What `metadata` can be.
+#[derive(Debug)]
+pub struct MetadataForm;
+
+impl PartialSchema for MetadataForm {
+    fn schema() -> RefOr<Schema> {
+        let key = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(Metadata::TEXT_PATTERN));
+        ObjectBuilder::new()
+            .property_names(Some(key))
+            .additional_properties(Some(Ref::from_schema_name(MetadataValueForm::name())))
+            .description(Some(
+                "At most 16 KiB of compact JSON and 8 levels deep; a `null` member counts as absent.",
+            ))
+            .examples([json!({"room": "cellar", "owner": "facility"})])
+            .into()
+    }
+}
+
+impl ToSchema for MetadataForm {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SensorMetadata")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((MetadataValueForm::name().into_owned(), MetadataValueForm::schema()));
+    }
+}
+
+/// What metadata can contain: any JSON.
+#[derive(Debug)]
+pub struct MetadataValueForm;
+
+impl PartialSchema for MetadataValueForm {
+    fn schema() -> RefOr<Schema> {
+        let scalar = SchemaType::from_iter([Type::Null, Type::Boolean, Type::Number, Type::String]);
+        let scalar = ObjectBuilder::new()
+            .schema_type(scalar)
+            .pattern(Some(Metadata::TEXT_PATTERN));
+        OneOfBuilder::new()
+            .item(scalar)
+            .item(ArrayBuilder::new().items(Ref::from_schema_name(Self::name())))
+            .item(Ref::from_schema_name(MetadataForm::name()))
+            .description(Some(
+                "Any JSON without control characters, an integer being within ±2^53.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for MetadataValueForm {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("MetadataValue")
+    }
 }
 
 /// The representation without its links: compact JSON, the bytes that the store keeps.

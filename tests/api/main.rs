@@ -29,6 +29,7 @@ mod mirror;
 mod mqtt_settings;
 mod mqtt_side;
 mod names;
+mod openapi;
 mod options;
 mod order_of_checks;
 mod output;

@@ -9,11 +9,10 @@ use crate::domain::{self, SensorRef};
 use crate::http::HttpState;
 use crate::http::extract::{Body, NoParameters, Parameters, Post};
 use crate::http::problem::{Problem, problem_responses};
-use crate::wire::input;
-use crate::wire::representation::{PropertiesForm, SensorForm};
+use crate::wire::input::{self, Draft};
+use crate::wire::representation::SensorForm;
 
-problem_responses!(CreateProblems: MALFORMED_JSON, NOT_ACCEPTABLE, REQUEST_TIMEOUT, NAME_TAKEN, BODY_TOO_LARGE,
-    URI_TOO_LONG, UNSUPPORTED_MEDIA_TYPE, EXPECTATION_FAILED, INVALID, INTERNAL, OVERLOADED, STORAGE_FULL);
+problem_responses!(CreateProblems: MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Create a sensor
 ///
@@ -22,13 +21,10 @@ problem_responses!(CreateProblems: MALFORMED_JSON, NOT_ACCEPTABLE, REQUEST_TIMEO
 #[utoipa::path(
     operation_id = "createSensor",
     tag = "sensors",
-    request_body(content = PropertiesForm, description = "The new sensor; only `name` is required",
+    request_body(content = Draft, description = "The new sensor; only `name` is required",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})),
     responses(
-        (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String, description = "Its URL, by its id"),
-            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
-        )),
+        (status = 201, description = "The new sensor", body = SensorForm, headers(("Location" = String), ("ETag" = String), ("Cache-Control" = String))),
         CreateProblems,
     ),
 )]

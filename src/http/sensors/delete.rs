@@ -9,8 +9,7 @@ use crate::http::extract::{NoParameters, Parameters, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 
-problem_responses!(DeleteProblems: MALFORMED_REQUEST, NOT_FOUND, PRECONDITION_FAILED, URI_TOO_LONG, EXPECTATION_FAILED,
-    PRECONDITION_REQUIRED, INTERNAL, OVERLOADED, STORAGE_FULL);
+problem_responses!(DeleteProblems: NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Delete a sensor
 ///
@@ -19,8 +18,8 @@ problem_responses!(DeleteProblems: MALFORMED_REQUEST, NOT_FOUND, PRECONDITION_FA
     operation_id = "deleteSensor",
     tag = "sensors",
     params(
-        ("sensor" = String, Path, description = "The id or the name of the sensor", example = "boiler-temp"),
-        ("If-Match" = Option<String>, Header, description = "Tags of the state to delete, or `*` for any; 412 when it is another"),
+        ("sensor" = String, Path),
+        ("If-Match" = String, Header),
     ),
     responses((status = 204, description = "It is gone"), DeleteProblems),
 )]

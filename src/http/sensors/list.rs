@@ -20,7 +20,7 @@ use crate::wire::page::SensorPageForm;
 
 const DEFAULT_LIMIT: u32 = 50;
 
-problem_responses!(ListProblems: MALFORMED_REQUEST, NOT_ACCEPTABLE, PRECONDITION_FAILED, URI_TOO_LONG, EXPECTATION_FAILED, INTERNAL);
+problem_responses!(ListProblems: NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
 
 /// The parameters of the list.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -30,10 +30,10 @@ pub struct ListQuery {
     /// How many sensors a page has at most.
     #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, max = 500, message = "must be 1 to 500"))]
-    #[param(minimum = 1, maximum = 500, default = 50, nullable = false)]
+    #[param(minimum = 1, maximum = 500, default = 50, nullable = false, example = 50)]
     limit: Option<u32>,
     /// Where the page starts; from the `next` link of the page before.
-    #[param(nullable = false)]
+    #[param(format = "uuid", nullable = false, example = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
     cursor: Option<String>,
 }
 
@@ -47,15 +47,12 @@ pub struct ListQuery {
     tag = "sensors",
     params(
         ListQuery,
-        ("If-None-Match" = Option<String>, Header, description = "Tags that the client has; 304 when one is current"),
+        ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
     ),
     responses(
-        (status = 200, description = "A page of sensors", body = SensorPageForm, headers(
-            ("ETag" = String, description = "The strong tag of the store, `\"{epoch}.{revision}\"`"),
-        )),
-        (status = 304, description = "Nothing has changed", headers(
-            ("ETag" = String, description = "The strong tag of the store"),
-        )),
+        (status = 200, description = "A page of sensors", body = SensorPageForm, headers(("ETag" = String), ("Cache-Control" = String))),
+        (status = 304, description = "Nothing has changed", headers(("ETag" = String), ("Cache-Control" = String))),
         ListProblems,
     ),
 )]
@@ -82,7 +79,10 @@ pub async fn list(
     } = conditional::of_read(&request, &state);
     let known_head = *state.store.head().borrow();
     if if_match.is_some_and(|tags| !tags.contain(known_head)) {
-        return Err(Problem::new(&problem::PRECONDITION_FAILED, "the list has changed"));
+        let etag = conditional::etag(state.store.epoch(), known_head);
+        return Err(Problem::new(&problem::PRECONDITION_FAILED, "the list has changed")
+            .with_header(header::ETAG, etag)
+            .with_link(Link::new("latest-version", state.links().url("/sensors"))));
     }
     if if_none_match.is_some_and(|tags| tags.contain(known_head)) {
         return Ok(HttpResponse::NotModified()

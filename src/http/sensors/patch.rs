@@ -9,11 +9,9 @@ use crate::http::extract::{Body, NoParameters, Parameters, Patch, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::MergePatch;
-use crate::wire::representation::{PropertiesForm, SensorForm};
+use crate::wire::representation::SensorForm;
 
-problem_responses!(PatchProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, REQUEST_TIMEOUT, NAME_TAKEN,
-    SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE, URI_TOO_LONG, UNSUPPORTED_MEDIA_TYPE, EXPECTATION_FAILED,
-    INVALID, PRECONDITION_REQUIRED, INTERNAL, OVERLOADED, STORAGE_FULL);
+problem_responses!(PatchProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Change a sensor
 ///
@@ -23,17 +21,21 @@ problem_responses!(PatchProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, REQ
     operation_id = "patchSensor",
     tag = "sensors",
     params(
-        ("sensor" = String, Path, description = "The id or the name of the sensor", example = "boiler-temp"),
-        ("If-Match" = Option<String>, Header, description = "Tags of the state to change, or `*` for any; 412 when it is another"),
+        ("sensor" = String, Path),
+        ("If-Match" = String, Header),
     ),
     request_body(content(
-        (PropertiesForm = "application/merge-patch+json", example = json!({"value": 21.7, "unit": null})),
-        (PropertiesForm = "application/json", example = json!({"value": 21.7})),
+        (MergePatch = "application/merge-patch+json", examples(
+            ("report" = (summary = "Report a value", value = json!({"value": 21.7, "measured_at": "2026-11-22T11:00:00.000Z"}))),
+            ("unset" = (summary = "Unset a member", value = json!({"unit": null}))),
+            ("activate" = (summary = "Activate it and report a value", value = json!({"status": "active", "value": 21.7}))),
+        )),
+        (MergePatch = "application/json", examples(
+            ("report" = (summary = "Report a value", value = json!({"value": 21.7, "measured_at": "2026-11-22T11:00:00.000Z"}))),
+        )),
     ), description = "The members to change"),
     responses(
-        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
-        )),
+        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(("ETag" = String), ("Cache-Control" = String))),
         PatchProblems,
     ),
 )]

@@ -13,8 +13,7 @@ use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::representation::SensorForm;
 
-problem_responses!(ReadProblems: MALFORMED_REQUEST, NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, URI_TOO_LONG,
-    EXPECTATION_FAILED, INTERNAL);
+problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
 
 /// Read a sensor
 ///
@@ -25,17 +24,13 @@ problem_responses!(ReadProblems: MALFORMED_REQUEST, NOT_FOUND, NOT_ACCEPTABLE, P
     operation_id = "readSensor",
     tag = "sensors",
     params(
-        ("sensor" = String, Path, description = "The id or the name of the sensor", example = "boiler-temp"),
-        ("If-None-Match" = Option<String>, Header, description = "Tags that the client has; 304 when one is current"),
+        ("sensor" = String, Path),
+        ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
     ),
     responses(
-        (status = 200, description = "The sensor", body = SensorForm, headers(
-            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
-            ("Content-Location" = String, description = "Its URL by its id, when it was asked for by name"),
-        )),
-        (status = 304, description = "It is what the client has", headers(
-            ("ETag" = String, description = "Its strong tag"),
-        )),
+        (status = 200, description = "The sensor", body = SensorForm, headers(("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String))),
+        (status = 304, description = "It is what the client has", headers(("ETag" = String), ("Cache-Control" = String))),
         ReadProblems,
     ),
 )]

@@ -10,11 +10,9 @@ use crate::http::extract::{Body, NoParameters, Parameters, Put, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::{self, Replacement};
-use crate::wire::representation::{PropertiesForm, SensorForm};
+use crate::wire::representation::SensorForm;
 
-problem_responses!(ReplaceProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, REQUEST_TIMEOUT, NAME_TAKEN,
-    SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE, URI_TOO_LONG, UNSUPPORTED_MEDIA_TYPE, EXPECTATION_FAILED,
-    INVALID, PRECONDITION_REQUIRED, INTERNAL, OVERLOADED, STORAGE_FULL);
+problem_responses!(ReplaceProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Replace or create a sensor
 ///
@@ -25,20 +23,15 @@ problem_responses!(ReplaceProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, R
     operation_id = "replaceSensor",
     tag = "sensors",
     params(
-        ("sensor" = String, Path, description = "The id or the name of the sensor", example = "boiler-temp"),
-        ("If-Match" = Option<String>, Header, description = "Tags of the state to replace, or `*` for any; 412 when it is another"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only create"),
+        ("sensor" = String, Path),
+        ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
     ),
-    request_body(content = PropertiesForm, description = "What the sensor is to be; by name, `name` can be left out",
+    request_body(content = Replacement, description = "What the sensor is to be; by name, `name` can be left out",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})),
     responses(
-        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
-        )),
-        (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String, description = "Its URL, by its id"),
-            ("ETag" = String, description = "Its strong tag, `\"{epoch}.{revision}\"`"),
-        )),
+        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(("ETag" = String), ("Cache-Control" = String))),
+        (status = 201, description = "The new sensor", body = SensorForm, headers(("Location" = String), ("ETag" = String), ("Cache-Control" = String))),
         ReplaceProblems,
     ),
 )]

@@ -1,0 +1,81 @@
+//! The OpenAPI document: what the operations say of themselves, completed with what holds for all of them.
+
+mod headers;
+mod links;
+mod methods;
+mod webhooks;
+
+use actix_web::App;
+use utoipa::OpenApi as _;
+use utoipa::openapi::example::{Example, ExampleBuilder};
+use utoipa::openapi::{OpenApi, ServerBuilder};
+use utoipa_actix_web::AppExt;
+
+use super::problem::{self, KINDS, ProblemForm};
+use super::routes;
+use crate::wire::event::EventForm;
+use crate::wire::link::LinkBase;
+
+/// What the document says about the service as a whole.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "sensorcast",
+        description = "The state of sensors over REST, every change of it over MQTT. A sensor lives at `/sensors/{id}`, and every change of it is announced on the MQTT topic `sensors/{id}`. One number, the revision, ties list, ETag and event together.",
+        contact(name = "The maintainers of sensorcast"),
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "sensors", description = "The sensors, and how they change"),
+        (name = "events", description = "What is announced over MQTT"),
+        (name = "service", description = "The service itself"),
+        (name = "methods", description = "HEAD and OPTIONS: the headers of a resource alone, and what it can do"),
+    ),
+    components(schemas(ProblemForm, EventForm)),
+)]
+struct Frame;
+
+/// The OpenAPI document of a service whose base is `server`.
+#[must_use]
+pub fn openapi(server: &str) -> OpenApi {
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .openapi(Frame::openapi())
+        .configure(routes::configure)
+        .split_for_parts();
+    document.servers = Some(vec![ServerBuilder::new().url(server).build()]);
+    document.webhooks = Some(webhooks::webhooks());
+    links::add(&mut document);
+    methods::add(&mut document);
+    headers::add(&mut document);
+    add_examples(&mut document, server);
+    document
+}
+
+/// The document as YAML, for a service at `server`.
+///
+/// # Errors
+/// When it cannot be written as YAML, which a test excludes.
+pub fn openapi_yaml(server: &str) -> anyhow::Result<String> {
+    Ok(openapi(server).to_yaml()?)
+}
+
+/// The document as JSON, for a service at `server`.
+///
+/// # Errors
+/// When it cannot be written as JSON, which a test excludes.
+pub fn openapi_json(server: &str) -> anyhow::Result<String> {
+    Ok(openapi(server).to_pretty_json()?)
+}
+
+/// An answer of every kind of problem that the operations refer to: all but 405, which no operation answers with.
+fn add_examples(document: &mut OpenApi, server: &str) {
+    let links = LinkBase::new(server, "", "");
+    let answered = KINDS.iter().filter(|kind| **kind != &problem::METHOD_NOT_ALLOWED);
+    let examples = answered.map(|kind| {
+        let value = problem::example(kind, &links);
+        let example: Example = ExampleBuilder::new().summary(kind.title).value(Some(value)).build();
+        (kind.slug.to_owned(), example.into())
+    });
+    document.components.get_or_insert_default().examples.extend(examples);
+}

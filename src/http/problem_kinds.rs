@@ -1,0 +1,159 @@
+//! The one table of what can go wrong: it drives the answers, the OpenAPI document and the pages behind the `type` URLs.
+
+use actix_web::http::StatusCode;
+
+/// A kind of problem: a row of [`KINDS`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The last segment of the `type` URL, `/problems/{slug}`.
+    pub slug: &'static str,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The same short words every time.
+    pub title: &'static str,
+    /// What happened.
+    pub happened: &'static str,
+    /// How to mend it.
+    pub fix: &'static str,
+    /// An answer of this kind.
+    pub example: Example,
+}
+
+/// What an answer of a kind may say beside what all of its kind say.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Method and URL of the request.
+    pub request: &'static str,
+    /// What is wrong with it.
+    pub detail: &'static str,
+    /// Where in the body (a JSON Pointer), and what is allowed there.
+    pub fault: Option<(&'static str, &'static str)>,
+    /// The relation of the link to the sensor in question.
+    pub link: Option<&'static str>,
+}
+
+const fn example(request: &'static str, detail: &'static str) -> Example {
+    Example {
+        request,
+        detail,
+        fault: None,
+        link: None,
+    }
+}
+
+impl Example {
+    const fn fault(mut self, pointer: &'static str, detail: &'static str) -> Self {
+        self.fault = Some((pointer, detail));
+        self
+    }
+
+    const fn link(mut self, relation: &'static str) -> Self {
+        self.link = Some(relation);
+        self
+    }
+}
+
+macro_rules! kinds {
+    ($($name:ident, $status:ident, $slug:literal, $title:literal, $happened:literal, $fix:literal, $example:expr;)+) => {
+        $(
+            #[doc = $title]
+            pub const $name: Kind = Kind {
+                slug: $slug,
+                status: StatusCode::$status,
+                title: $title,
+                happened: $happened,
+                fix: $fix,
+                example: $example,
+            };
+        )+
+        /// Every kind of problem that this service answers with.
+        pub const KINDS: &[&Kind] = &[$(&$name),+];
+    };
+}
+
+kinds! {
+    MALFORMED_REQUEST, BAD_REQUEST, "malformed-request", "The request is malformed",
+        "The request is not HTTP as RFC 9110 and 9112 have it, or a query parameter is unknown, repeated or out of its range.",
+        "The detail names what is wrong: mend it, and send the request again.",
+        example("GET /sensors?limit=0", "limit: must be 1 to 500");
+    MALFORMED_JSON, BAD_REQUEST, "malformed-json", "The body is not valid JSON",
+        "The body has to be one JSON text in UTF-8 (RFC 8259): no duplicate members, no NaN or Infinity, no number that a double cannot hold, nothing after the end, at most 32 levels deep.",
+        "The detail tells line and column. Let a JSON library write the body.",
+        example("POST /sensors", "duplicate member \"name\" at line 1 column 20");
+    NOT_FOUND, NOT_FOUND, "not-found", "There is no such resource",
+        "Nothing lives at this URL.",
+        "A sensor is found at /sensors/{id} or /sensors/{name}; GET / links to everything there is.",
+        example("GET /sensors/boiler-temp", "there is no sensor boiler-temp");
+    METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED, "method-not-allowed", "The resource does not have this method",
+        "The resource is there, but it does not have this method.",
+        "Use one of those in the Allow header.",
+        example("DELETE /sensors", "DELETE is not among the methods of this resource");
+    NOT_ACCEPTABLE, NOT_ACCEPTABLE, "not-acceptable", "There is no representation that the request accepts",
+        "The Accept header excludes every media type that this resource has: application/json.",
+        "Send no Accept header, or one that allows it.",
+        example("GET /sensors", "this resource is available as application/json");
+    REQUEST_TIMEOUT, REQUEST_TIMEOUT, "request-timeout", "The request took too long to arrive",
+        "A request has 5 seconds for its head and 10 seconds for its body.",
+        "Send it again.",
+        example("POST /sensors", "A request has 5 seconds for its head and 10 seconds for its body. Send it again.");
+    NAME_TAKEN, CONFLICT, "name-taken", "Another sensor has this name",
+        "Names are unique, and another sensor has this one.",
+        "Take another name, or change the sensor that has it: the `related` link leads there.",
+        example("POST /sensors", "another sensor has this name; see the related link").link("related");
+    SENSOR_INACTIVE, CONFLICT, "sensor-inactive", "The sensor is inactive",
+        "While a sensor stays inactive, its value does not change.",
+        "Activate it first, or in the same request: {\"status\": \"active\", \"value\": …}. The `activate` link leads there.",
+        example("PATCH /sensors/boiler-temp", "While a sensor stays inactive, its value does not change.").link("activate");
+    PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The sensor is not in the state that the request demands",
+        "If-Match or If-None-Match does not hold: somebody else changed, created or deleted the sensor. The ETag header has its present tag.",
+        "Read it again, decide anew, and send the request with that tag.",
+        example("PATCH /sensors/boiler-temp", "the sensor has another state: its tag is in the header ETag").link("latest-version");
+    PRECONDITION_REQUIRED, PRECONDITION_REQUIRED, "precondition-required", "The request has to say which state it changes",
+        "This service runs with REQUIRE_IF_MATCH, so that no change of somebody else is lost.",
+        "Send the ETag that you read in If-Match.",
+        example("DELETE /sensors/boiler-temp", "Send the ETag that you read in If-Match.").link("latest-version");
+    BODY_TOO_LARGE, PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large",
+        "A body has at most 64 KiB.",
+        "Send less: metadata, the largest member, has at most 16 KiB.",
+        example("POST /sensors", "a body has at most 65536 bytes");
+    URI_TOO_LONG, URI_TOO_LONG, "uri-too-long", "The URL is too long",
+        "A URL has at most 8 KiB.",
+        "Shorten it: no URL that this service hands out comes near.",
+        example("GET /sensors", "a URL has at most 8192 bytes");
+    UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has a media type that is not taken here",
+        "POST and PUT take application/json, PATCH takes application/merge-patch+json; in UTF-8 and without a Content-Encoding.",
+        "Send the Content-Type that Accept-Post (on POST), Accept-Patch (on PATCH) or Accept (on PUT) names.",
+        example("POST /sensors", "the Content-Type has to be application/json, in UTF-8");
+    HEADERS_TOO_LARGE, REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The header section is too large",
+        "All headers together have at most 32 KiB, or what the operator set in HTTP_MAX_HEADER_BYTES.",
+        "Send less: cookies, for example, mean nothing here.",
+        example("GET /sensors", "a header section has at most 32768 bytes");
+    EXPECTATION_FAILED, EXPECTATION_FAILED, "expectation-failed", "The expectation cannot be met",
+        "The only expectation that can be met is 100-continue.",
+        "Leave the Expect header out.",
+        example("GET /sensors", "The only expectation that can be met is 100-continue.");
+    INVALID, UNPROCESSABLE_ENTITY, "invalid-sensor", "The sensor would break a rule",
+        "The body is valid JSON, but not a valid sensor.",
+        "Each entry of `errors` points at a member and says what is allowed there.",
+        example("POST /sensors", "1 member breaks a rule; see errors").fault("/value", "must be a number, a boolean or text");
+    OVERLOADED, SERVICE_UNAVAILABLE, "overloaded", "Too many writes wait",
+        "Nothing was changed.",
+        "Send the request again after the seconds in Retry-After.",
+        example("POST /sensors", "Nothing was changed. Send the request again after the seconds in Retry-After.");
+    OUTCOME_UNKNOWN, SERVICE_UNAVAILABLE, "outcome-unknown", "It is unknown whether the change was made",
+        "The disk failed while the change was being committed. The service restarts and finds out.",
+        "Read the sensor after that.",
+        example("POST /sensors", "The disk failed while the change was being committed. The service restarts and finds out.");
+    UNAVAILABLE, SERVICE_UNAVAILABLE, "unavailable", "The service is stopping",
+        "Nothing was changed.",
+        "Send the request again after the seconds in Retry-After.",
+        example("GET /sensors", "Nothing was changed. Send the request again after the seconds in Retry-After.");
+    STORAGE_FULL, INSUFFICIENT_STORAGE, "storage-full", "The disk is full",
+        "Nothing was changed. Reading works; writing works again as soon as the operator has made room.",
+        "Make room on the disk that holds the database, then send the request again.",
+        example("POST /sensors", "Nothing was changed. Reading works; writing works again as soon as the operator has made room.");
+    INTERNAL, INTERNAL_SERVER_ERROR, "internal-error", "The service failed",
+        "This is a fault of the service, not of the request.",
+        "Tell the operator the request id in X-Request-Id: the log has the cause under it.",
+        example("GET /sensors", "This is a fault of the service, not of the request.");
+}

@@ -1,0 +1,137 @@
+//! The schemas of request bodies, made from that of a sensor: what a client may say differs between POST, PUT and PATCH, and
+//! from what the service answers, but a member means the same everywhere.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+use utoipa::openapi::schema::{AdditionalProperties, Object, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::input::{Draft, MergePatch, READ_ONLY, Replacement};
+use super::representation::{LocationForm, PropertiesForm};
+
+impl PartialSchema for Draft {
+    fn schema() -> RefOr<Schema> {
+        let mut body = writable("A new sensor. Only `name` is required; `null` means not set.");
+        body.required = vec!["name".to_owned()];
+        body.examples = vec![json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})];
+        Schema::Object(body).into()
+    }
+}
+
+impl ToSchema for Draft {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("NewSensor")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        PropertiesForm::schemas(schemas);
+    }
+}
+
+impl PartialSchema for Replacement {
+    fn schema() -> RefOr<Schema> {
+        let mut body = writable(
+            "What a sensor is to be; what is left out or `null` is unset. `name` is required at `/sensors/{id}`. `id` has to be the \
+             sensor's own. What the server writes is ignored, so that the body of a GET can be sent back.",
+        );
+        let id = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .format(Some(SchemaFormat::Custom("uuid".to_owned())))
+            .description(Some("The sensor's own id."));
+        body.properties.insert("id".to_owned(), id.into());
+        for ignored in READ_ONLY {
+            let anything = ObjectBuilder::new()
+                .schema_type(SchemaType::AnyValue)
+                .description(Some("Ignored."));
+            body.properties.insert(ignored.to_owned(), anything.into());
+        }
+        body.examples = vec![json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})];
+        Schema::Object(body).into()
+    }
+}
+
+impl ToSchema for Replacement {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SensorReplacement")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        PropertiesForm::schemas(schemas);
+    }
+}
+
+impl PartialSchema for MergePatch {
+    fn schema() -> RefOr<Schema> {
+        let mut body =
+            writable("A merge patch (RFC 7396): members are set, `null` unsets one, what is not mentioned stays.");
+        body.properties.insert("location".to_owned(), partial_location());
+        body.examples = vec![json!({"value": 21.7, "unit": null})];
+        Schema::Object(body).into()
+    }
+}
+
+impl ToSchema for MergePatch {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SensorPatch")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        PropertiesForm::schemas(schemas);
+    }
+}
+
+/// A merge patch goes into the location: what it does not mention stays, and `null` for what is not there does nothing.
+fn partial_location() -> RefOr<Schema> {
+    let mut location = members_of(LocationForm::schema());
+    location.properties = location
+        .properties
+        .into_iter()
+        .map(|(name, member)| (name, nullable(member)))
+        .collect();
+    location.required.clear();
+    let null = ObjectBuilder::new().schema_type(Type::Null);
+    location.additional_properties = Some(Box::new(AdditionalProperties::RefOr(null.into())));
+    nullable(Schema::Object(location).into())
+}
+
+fn members_of(schema: RefOr<Schema>) -> Object {
+    match schema {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => Object::new(),
+    }
+}
+
+/// The members that clients write, none required, each but the name nullable, and no others.
+fn writable(description: &str) -> Object {
+    let mut body = members_of(PropertiesForm::schema());
+    for (_, member) in body.properties.iter_mut().filter(|(name, _)| *name != "name") {
+        *member = nullable(member.clone());
+    }
+    body.required.clear();
+    body.description = Some(description.to_owned());
+    body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    body
+}
+
+fn nullable(member: RefOr<Schema>) -> RefOr<Schema> {
+    match member {
+        RefOr::T(Schema::Object(mut member)) => {
+            if let SchemaType::Type(alone) = member.schema_type {
+                member.schema_type = SchemaType::from_iter([alone, Type::Null]);
+            }
+            Schema::Object(member).into()
+        }
+        RefOr::Ref(mut reference) => {
+            let description = std::mem::take(&mut reference.description);
+            let null = ObjectBuilder::new().schema_type(Type::Null);
+            let either = OneOfBuilder::new()
+                .item(reference)
+                .item(null)
+                .description(Some(description));
+            Schema::OneOf(either.build()).into()
+        }
+        member @ RefOr::T(_) => member,
+    }
+}

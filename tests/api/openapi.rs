@@ -1,0 +1,122 @@
+use std::collections::HashSet;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::Service;
+
+const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
+
+/// Every operation below `items` (paths or webhooks): `GET /sensors`, and what the document says of it.
+fn operations(items: &Value) -> Vec<(String, &Value)> {
+    let items = items.as_object().expect("paths");
+    let of_path = |(path, item): (&String, &'static str)| format!("{} {path}", item.to_uppercase());
+    let all = items.iter().flat_map(|(path, item)| {
+        let methods = METHODS.into_iter().filter(|method| item.get(method).is_some());
+        methods.map(move |method| (of_path((path, method)), &item[method]))
+    });
+    all.collect()
+}
+
+async fn document(service: &Service) -> Value {
+    service.get("/openapi.json").await.expect(200).json()
+}
+
+#[test]
+fn the_committed_document_is_what_the_binary_prints() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.yaml");
+    let committed = fs::read_to_string(path).unwrap();
+    let printed = sensorcast::http::openapi_yaml("http://localhost:8000").unwrap();
+    assert!(
+        committed.trim_end() == printed.trim_end(),
+        "openapi/openapi.yaml is stale: run make openapi and commit it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_says_what_it_does_under_an_id_of_its_own() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let mut all = operations(&document["paths"]);
+    assert!(all.len() > 25, "{}", all.len());
+    all.extend(operations(&document["webhooks"]));
+    let mut ids = HashSet::new();
+    for (name, operation) in all {
+        for member in ["operationId", "summary", "description"] {
+            let text = operation[member].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{name}: {member}");
+        }
+        assert!(
+            ids.insert(operation["operationId"].to_string()),
+            "{name}: its id is taken"
+        );
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_that_changes_a_sensor_says_which_event_it_publishes_where() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let published = [
+        ("POST /sensors", &["created"][..]),
+        ("PUT /sensors/{sensor}", &["created", "modified"]),
+        ("PATCH /sensors/{sensor}", &["modified"]),
+        ("DELETE /sensors/{sensor}", &["deleted"]),
+    ];
+    for (name, operation) in operations(&document["paths"]) {
+        let description = operation["description"].as_str().unwrap_or_default();
+        let events = published.iter().find(|(changing, _)| *changing == name);
+        let events = events.map_or(&[][..], |(_, events)| *events);
+        for event in ["created", "modified", "deleted"] {
+            let says_so = description.contains(&format!("`{event}`")) && description.contains("`sensors/{id}`");
+            assert_eq!(says_so, events.contains(&event), "{name}: {event}");
+        }
+    }
+    for event in ["created", "modified", "deleted"] {
+        let webhook = &document["webhooks"][event]["post"];
+        assert_eq!(
+            webhook["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/Event"
+        );
+        assert!(webhook["description"].as_str().unwrap().contains("`sensors/{id}`"));
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_problem_has_a_page_with_what_happened_a_remedy_and_an_example() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let examples = document["components"]["examples"].as_object().unwrap();
+    assert!(examples.len() >= 20, "{}", examples.len());
+    for (slug, example) in examples {
+        let example = &example["value"];
+        let url = example["type"].as_str().unwrap();
+        assert!(url.ends_with(&format!("/problems/{slug}")), "{url}");
+        let page = service.follow(url).await.expect(200);
+        for heading in ["What happened", "How to mend it", "For example"] {
+            assert!(
+                page.text().contains(&format!("<h2>{heading}</h2>")),
+                "{slug}: {heading}"
+            );
+        }
+        let title = example["title"].as_str().unwrap();
+        assert!(page.text().contains(&format!("\"title\": \"{title}\"")), "{slug}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_looks_like_the_example_of_its_kind() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let refusal = service
+        .post(&serde_json::json!({"name": "a", "value": []}))
+        .await
+        .expect(422);
+    let answer = refusal.problem().document.clone();
+    let example = &document["components"]["examples"]["invalid-sensor"]["value"];
+    assert_eq!(&answer, example);
+    service.finish().await;
+}
