@@ -13,10 +13,11 @@ SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short need-build need-test need-openapi
+.PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
+	asyncapi-check pages-check binary need-build need-test need-node need-openapi
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Install what the build lacks, build, and run the service with its defaults
 	@echo "Starting the service (Ctrl-C stops it) ..."
@@ -26,7 +27,7 @@ build: need-build ## Install what the build lacks, and build the release binary
 	@echo "Building (the first time takes some minutes) ..."
 	cargo build --release --locked
 
-test: need-test deny sqlx-check fmt-check clippy openapi-check fuzz-api-short ## Install what the tests need, then run every check and every test
+test: need-test deny sqlx-check fmt-check clippy openapi-check asyncapi-check pages-check fuzz-api-short ## Install what the tests need, then run every check and every test
 	@echo "Running the tests ..."
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -ex; cargo nextest run --locked --no-fail-fast; cargo test --doc --locked; \
@@ -70,10 +71,32 @@ $(PREPARE)/.sqlx: need-build
 	@touch src/lib.rs
 	SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$(CURDIR)/$@ DATABASE_URL=sqlite://$(CURDIR)/$(PREPARE)/schema.db cargo check --lib --locked
 
-openapi: need-build ## Write openapi/openapi.yaml as the binary prints it
+openapi: need-build ## Write openapi/openapi.yaml and openapi/asyncapi.yaml as the binary prints them
 	@mkdir -p target openapi
 	cargo run --quiet --locked -- openapi > target/openapi.yaml
-	mv target/openapi.yaml openapi/openapi.yaml
+	cargo run --quiet --locked -- asyncapi > target/asyncapi.yaml
+	mv target/openapi.yaml target/asyncapi.yaml openapi/
+
+# With the defaults, and with settings that change as much of it as they can.
+asyncapi-check: binary tests/asyncapi/node_modules/.package-lock.json ## Validate the AsyncAPI document with the official parser
+	target/debug/sensorcast asyncapi | node tests/asyncapi/check.mjs
+	target/debug/sensorcast asyncapi --json --mqtt-public-url wss://broker.example.com/mqtt --mqtt-qos 2 --mqtt-retain-state \
+		--mqtt-topic-prefix 'it/plant 7' --public-url https://example.com/api | node tests/asyncapi/check.mjs
+
+pages-check: binary tests/pages/node_modules/.package-lock.json ## Look at every page in headless Chromium; screenshots in target/pages
+	@scripts/need chromium
+	node tests/pages/check.mjs target/debug/sensorcast target/pages
+
+binary: need-build
+	cargo build --locked
+
+# What a check written in JavaScript needs, anew when its lock has changed.
+tests/%/node_modules/.package-lock.json: tests/%/package.json tests/%/package-lock.json | need-node
+	npm ci --no-progress --loglevel=error --prefix tests/$*
+	@touch $@
+
+need-node:
+	@scripts/need nodejs npm
 
 openapi-check: need-openapi $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
 	cargo build --locked

@@ -17,7 +17,7 @@ use crate::cli;
 use crate::clock::Clock;
 use crate::config::{Config, MqttConfig};
 use crate::events::{Relay, RelayStatus};
-use crate::http::{self, HttpMetrics, HttpState, Listening};
+use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
 use crate::store::{Options, Retention, Store};
@@ -94,6 +94,7 @@ impl App {
             relay: status,
             require_if_match: config.http.require_if_match,
             limits: config.http.limits,
+            delivery: delivery(&config),
             registry: Arc::new(registry),
             metrics,
         };
@@ -192,11 +193,26 @@ impl App {
     }
 }
 
-fn store_options(config: &Config, clock: Clock) -> Options {
+/// What every link of a service with these settings starts with.
+#[must_use]
+pub fn links(config: &Config) -> LinkBase {
     let mqtt = &config.mqtt;
+    LinkBase::new(config.http.public_base(), mqtt.public_url.as_str(), &mqtt.topic_prefix)
+}
+
+/// How a service with these settings delivers its events.
+#[must_use]
+pub fn delivery(config: &Config) -> Delivery {
+    Delivery {
+        qos: config.mqtt.qos,
+        retain_state: config.mqtt.retain_state,
+    }
+}
+
+fn store_options(config: &Config, clock: Clock) -> Options {
     Options {
         path: config.store.path.clone(),
-        links: LinkBase::new(config.http.public_base(), mqtt.public_url.as_str(), &mqtt.topic_prefix),
+        links: links(config),
         clock,
         retention: Retention {
             hours: config.store.event_retention_hours,

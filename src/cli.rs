@@ -45,6 +45,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the AsyncAPI document, which describes the events, as YAML
+    Asyncapi {
+        /// Print JSON instead
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask a running service at HTTP_BIND whether it is ready: exit code 0 when it is, 1 when not
     Health,
 }

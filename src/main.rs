@@ -43,6 +43,10 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
         }
         Command::Openapi { json: true } => cli::print(&http::openapi_json(config.http.public_base())?),
         Command::Openapi { json: false } => cli::print(&http::openapi_yaml(config.http.public_base())?),
+        Command::Asyncapi { json } => {
+            let write = if json { http::asyncapi_json } else { http::asyncapi_yaml };
+            cli::print(&write(&app::links(&config), app::delivery(&config))?)
+        }
         Command::Health => cli::check_health(config.http.bind),
     }
 }

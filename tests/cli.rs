@@ -207,7 +207,7 @@ fn version_and_help_are_printed_whatever_the_settings_are() {
     );
     let help = Run::new(&["--help"]).env("HTTP_BIND", "x").text();
     for word in [
-        "serve", "migrate", "openapi", "health", "HTTP:", "Store:", "MQTT:", "Logs:",
+        "serve", "migrate", "openapi", "asyncapi", "health", "HTTP:", "Store:", "MQTT:", "Logs:",
     ] {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
@@ -289,10 +289,19 @@ fn health_of_nobody_is_one_line() {
 }
 
 #[test]
-fn the_openapi_document_is_printed_as_yaml_and_as_json() {
-    assert!(Run::new(&["openapi"]).text().starts_with("openapi: 3.1"));
-    let json: serde_json::Value = serde_json::from_str(&Run::new(&["openapi", "--json"]).text()).unwrap();
-    assert!(json["openapi"].as_str().unwrap().starts_with("3.1"));
+fn the_documents_are_printed_as_yaml_and_as_json_and_the_committed_ones_are_the_same() {
+    for (command, version) in [("openapi", "3.1"), ("asyncapi", "3.0")] {
+        let yaml = Run::new(&[command]).text();
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("openapi/{command}.yaml"));
+        let committed = fs::read_to_string(committed).unwrap();
+        assert!(
+            yaml == committed,
+            "openapi/{command}.yaml is stale; run make openapi and commit it"
+        );
+        assert!(yaml.starts_with(&format!("{command}: {version}")));
+        let json: serde_json::Value = serde_json::from_str(&Run::new(&[command, "--json"]).text()).unwrap();
+        assert!(json[command].as_str().unwrap().starts_with(version));
+    }
 }
 
 #[test]

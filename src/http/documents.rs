@@ -1,16 +1,22 @@
-//! `GET /openapi.json`, `GET /openapi.yaml`, `/docs`: the contract as a document and as a page.
+//! The contract as documents, `/openapi.json`, `/openapi.yaml`, `/asyncapi.json` and `/asyncapi.yaml`, and as pages, `/docs`.
 
-use actix_web::guard::Get;
-use actix_web::http::header;
-use actix_web::web::{self, Data};
+mod asyncapi;
+mod event_examples;
+mod events_page;
+mod indent;
+pub mod layout;
+mod members;
+pub mod pages;
+mod schemas;
+
+use actix_web::web::Data;
 use actix_web::{HttpResponse, route};
-use url::Url;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::HttpState;
-use super::allow::allow;
 use super::openapi::{openapi, openapi_json, openapi_yaml};
 use super::problem::{self, Problem, problem_responses};
+use crate::wire::link::LinkBase;
+pub use asyncapi::Delivery;
 
 problem_responses!(DocumentProblems:);
 
@@ -52,32 +58,58 @@ pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }
 
-/// Adds the pages of Swagger UI, which work with the host that they are loaded from, whatever `PUBLIC_URL` says.
-pub fn pages(public_url: &Url) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
-    let base = public_url.path().trim_end_matches('/');
-    let document = openapi(base);
-    let page = format!("{base}/docs/");
-    let settings = Config::default()
-        .try_it_out_enabled(true)
-        .display_request_duration(true);
-    let swagger_ui = SwaggerUi::new("/docs/{file:.*}")
-        .config(settings)
-        .url("/docs/openapi.json", document);
-    // The links in the page are relative and need the slash.
-    let to_page = move || {
-        let page = page.clone();
-        async move {
-            HttpResponse::PermanentRedirect()
-                .insert_header((header::LOCATION, page))
-                .finish()
-        }
-    };
-    move |config| {
-        config.service(web::resource("/docs").guard(Get()).to(to_page));
-        config.service(allow("/docs", "GET, OPTIONS"));
-        config.service(swagger_ui);
-        config.service(allow("/docs/{file:.*}", "GET, OPTIONS"));
-    }
+/// The AsyncAPI document as YAML.
+///
+/// # Errors
+/// When it cannot be written as YAML, which a test excludes.
+pub fn asyncapi_yaml(links: &LinkBase, delivery: Delivery) -> anyhow::Result<String> {
+    Ok(yaml_serde::to_string(&asyncapi::asyncapi(links, delivery)?)?)
+}
+
+/// The AsyncAPI document as JSON.
+///
+/// # Errors
+/// When it cannot be written as JSON, which a test excludes.
+pub fn asyncapi_json(links: &LinkBase, delivery: Delivery) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&asyncapi::asyncapi(links, delivery)?)?)
+}
+
+/// The AsyncAPI document as JSON
+///
+/// The events: broker, topics and messages, as AsyncAPI 3.0.
+#[utoipa::path(
+    get,
+    operation_id = "asyncapiJson",
+    tag = "service",
+    responses(
+        (status = 200, description = "The document", body = Object, content_type = "application/json",
+            example = json!({"asyncapi": "3.0.0"})),
+        DocumentProblems,
+    ),
+)]
+#[route("/asyncapi.json", method = "GET", method = "HEAD")]
+pub async fn events_json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let document = asyncapi_json(state.links(), state.delivery).map_err(|error| unwritable(&error))?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(document))
+}
+
+/// The AsyncAPI document as YAML
+///
+/// The events: broker, topics and messages, as AsyncAPI 3.0.
+#[utoipa::path(
+    get,
+    operation_id = "asyncapiYaml",
+    tag = "service",
+    responses(
+        (status = 200, description = "The document", body = Object, content_type = "application/yaml",
+            example = json!({"asyncapi": "3.0.0"})),
+        DocumentProblems,
+    ),
+)]
+#[route("/asyncapi.yaml", method = "GET", method = "HEAD")]
+pub async fn events_yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let document = asyncapi_yaml(state.links(), state.delivery).map_err(|error| unwritable(&error))?;
+    Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }
 
 fn unwritable(error: &anyhow::Error) -> Problem {

@@ -61,6 +61,7 @@ pub async fn entry(
             Link::action("create", base.url("/sensors"), "POST", "application/json"),
             base.monitor("sensors/+"),
             Link::new("service-desc", base.url("/openapi.json")),
+            Link::new("service-desc", base.url("/asyncapi.json")),
             Link::new("service-doc", base.url("/docs")),
             Link::new("status", base.url("/health/ready")),
             Link::new("metrics", base.url("/metrics")),

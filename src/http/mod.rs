@@ -33,6 +33,7 @@ use crate::config::{HttpConfig, HttpLimits};
 use crate::events::RelayStatus;
 use crate::store::Store;
 use crate::wire::link::LinkBase;
+pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
 
@@ -54,6 +55,8 @@ pub struct HttpState {
     pub require_if_match: bool,
     /// What a client may ask.
     pub limits: HttpLimits,
+    /// How the events are delivered, for the document that says so.
+    pub delivery: Delivery,
     /// All metrics of the process.
     pub registry: Arc<Registry>,
     /// Those of this side.
@@ -83,7 +86,6 @@ pub struct Listening {
 /// # Errors
 /// When the address is in use or not ours.
 pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
-    let public_url = config.public_url.clone();
     let state = Data::new(state);
     let server = HttpServer::new(move || {
         App::new()
@@ -92,7 +94,7 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .app_data(state.clone())
             .into_utoipa_app()
             .configure(routes::configure)
-            .map(|app| app.configure(documents::pages(&public_url)))
+            .map(|app| app.configure(documents::pages::configure))
             .default_service(actix_web::web::to(allow::unknown))
             .into_app()
     })

@@ -2,11 +2,13 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, route};
+use maud::html;
 use utoipa::PartialSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::HttpState;
+use super::documents::layout::{self, paragraphs};
 use super::problem::{self, KINDS, Problem, problem_responses};
 
 problem_responses!(PageProblems: NOT_FOUND);
@@ -41,21 +43,17 @@ impl PartialSchema for Slug {
 pub async fn page(slug: Path<String>, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
     let kind = KINDS.iter().find(|kind| kind.slug == slug.as_str());
     let kind = kind.ok_or_else(|| Problem::new(&problem::NOT_FOUND, "there is no such type of problem"))?;
-    let (status, title, request) = (kind.status, kind.title, kind.example.request);
-    let (happened, fix) = (escape(kind.happened), escape(kind.fix));
-    let answer = escape(&format!("{:#}", problem::example(kind, state.links())));
     // Every word of the page is from the table of problems, none from the request.
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
-         <body><h1>{title}</h1>\n<p>HTTP status {status}</p>\n\
-         <h2>What happened</h2>\n<p>{happened}</p>\n\
-         <h2>How to mend it</h2>\n<p>{fix}</p>\n\
-         <h2>For example</h2>\n<p><code>{request}</code> is answered with</p>\n<pre>{answer}</pre>\n\
-         <p><a href=\"../docs\">All operations and their answers</a></p></body></html>\n"
-    );
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(html))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+    let content = html! {
+        h1 { (kind.title) }
+        p.lead { "HTTP status " (kind.status) }
+        h2 { "What happened" }
+        (paragraphs(kind.happened))
+        h2 { "How to mend it" }
+        (paragraphs(kind.fix))
+        h2 { "For example" }
+        p { code { (kind.example.request) } " is answered with" }
+        pre { code { (format!("{:#}", problem::example(kind, state.links()))) } }
+    };
+    Ok(layout::page("../", kind.title, &content))
 }

@@ -32,11 +32,15 @@ pub fn configure(routes: &mut ServiceConfig) {
     routes.service(allow("/health/ready", "GET, HEAD, OPTIONS"));
     routes.service(allow("/metrics", "GET, HEAD, OPTIONS"));
 
-    // GET /openapi.json, /openapi.yaml, /problems/{slug}
+    // GET /openapi.json, /openapi.yaml, /asyncapi.json, /asyncapi.yaml, /problems/{slug}
     routes.service(documents::json);
     routes.service(documents::yaml);
+    routes.service(documents::events_json);
+    routes.service(documents::events_yaml);
     routes.service(problem_pages::page);
     routes.service(allow("/openapi.json", "GET, HEAD, OPTIONS"));
     routes.service(allow("/openapi.yaml", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/asyncapi.json", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/asyncapi.yaml", "GET, HEAD, OPTIONS"));
     routes.service(allow("/problems/{slug}", "GET, HEAD, OPTIONS"));
 }

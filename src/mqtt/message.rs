@@ -3,6 +3,7 @@ use paho_mqtt::{Error, Message, MessageBuilder, Properties, PropertyCode};
 use super::topics::Topics;
 use crate::domain::{Cursor, Epoch};
 use crate::events::{SensorState, StoredEvent};
+use crate::wire::attributes::AttributesForm;
 use crate::wire::presence::Presence;
 
 /// Makes MQTT messages of what the relay publishes.
@@ -17,29 +18,21 @@ pub(super) struct Messages {
 }
 
 const CONTENT_TYPE: &str = "application/json";
-/// What `type` starts with. `CloudEvents` advises a reverse DNS name; the project owns no domain, so it claims none.
-const EVENT_TYPE_PREFIX: &str = "sensorcast.sensor.";
 /// Presence and mark are one message a second at most and have to arrive, whatever the events do.
 const PRESENCE_QOS: i32 = 1;
 /// MQTT 5 §3.3.2.3.2: the payload is UTF-8.
 const UTF_8: u8 = 1;
 
 impl Messages {
-    /// An event, with the `CloudEvents` 1.0 attributes as user properties (MQTT binding §3.1, binary mode).
+    /// An event, with the CloudEvents 1.0 attributes as user properties (MQTT binding §3.1, binary mode).
     pub(super) fn event(&self, event: &StoredEvent) -> Result<Message, Error> {
         let cursor = Cursor {
             epoch: self.epoch.clone(),
             revision: event.revision,
         };
         let mut properties = json_properties()?;
-        for (name, value) in [
-            ("specversion", "1.0"),
-            ("id", &cursor.to_string()),
-            ("source", &self.source),
-            ("type", &format!("{EVENT_TYPE_PREFIX}{}", event.kind.as_str())),
-            ("subject", &event.sensor.to_string()),
-            ("time", &event.committed_at.to_string()),
-        ] {
+        let attributes = AttributesForm::new(&cursor, &self.source, event.kind, event.sensor, event.committed_at);
+        for (name, value) in attributes.pairs() {
             properties.push_string_pair(PropertyCode::UserProperty, name, value)?;
         }
         Ok(MessageBuilder::new()
@@ -55,7 +48,7 @@ impl Messages {
         Ok(MessageBuilder::new()
             .topic(self.topics.collection())
             .payload(presence.to_json().as_ref())
-            .qos(PRESENCE_QOS)
+            .qos(i32::from(Presence::QOS))
             .retained(true)
             .properties(json_properties()?)
             .finalize())

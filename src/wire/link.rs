@@ -1,5 +1,6 @@
 //! Links: what a client can do next, as absolute URLs that come from the settings and never from a request.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -54,6 +55,24 @@ impl Link {
     }
 }
 
+/// What a topic may hold and the path of a URL may not (RFC 3986 §3.3); the `+` of a subscription stays as it is.
+const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
 /// What every link starts with.
 #[derive(Debug, Clone)]
 pub struct LinkBase {
@@ -86,12 +105,23 @@ impl LinkBase {
         format!("{}/sensors/{sensor}", self.public_url)
     }
 
+    /// The broker as subscribers reach it, without a slash at the end.
+    #[must_use]
+    pub fn mqtt_url(&self) -> &str {
+        &self.mqtt_url
+    }
+
+    /// The MQTT topic `topic` with what stands before every topic.
+    #[must_use]
+    pub fn topic(&self, topic: &str) -> String {
+        format!("{}{topic}", self.topic_prefix)
+    }
+
     /// The link to the MQTT topic `topic`, where changes are announced.
     #[must_use]
     pub fn monitor(&self, topic: &str) -> Link {
-        let topic = format!("{}{topic}", self.topic_prefix);
-        // `+` and `#` in a subscription are no part of a URL's path as they stand.
-        let path = topic.replace('#', "%23");
+        let topic = self.topic(topic);
+        let path = utf8_percent_encode(&topic, NOT_IN_A_PATH).to_string();
         Link {
             topic: Some(topic),
             ..Link::new("monitor", format!("{}/{path}", self.mqtt_url))
@@ -137,5 +167,13 @@ mod tests {
         assert_eq!(links[0].href, format!("https://example.org/api/sensors/{id}"));
         assert_eq!(links[4].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
         assert_eq!(links[4].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
+    }
+
+    #[test]
+    fn a_topic_is_a_path_in_a_link_whatever_the_prefix_holds() {
+        let base = LinkBase::new("https://example.org", "mqtt://example.org", "it/plant 7 {50%}?/");
+        let link = base.monitor("sensors/+");
+        assert_eq!(link.href, "mqtt://example.org/it/plant%207%20%7B50%25%7D%3F/sensors/+");
+        assert_eq!(link.topic.as_deref(), Some("it/plant 7 {50%}?/sensors/+"));
     }
 }

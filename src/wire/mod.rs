@@ -1,6 +1,7 @@
 //! Every public JSON form, each in one place, so that what a GET returns, what an event carries and what is stored are
 //! the same bytes.
 
+pub mod attributes;
 pub mod bodies;
 pub mod event;
 pub mod input;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{Epoch, Revision};
 
@@ -18,7 +19,8 @@ pub struct Presence {
 }
 
 /// Whether the publisher is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum PresenceStatus {
     /// It publishes.
     Online,
@@ -26,27 +28,34 @@ pub enum PresenceStatus {
     Offline,
 }
 
+/// Whether the publisher is there, and the newest revision.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Presence)]
+pub struct PresenceForm<'a> {
+    /// `offline` when the service has stopped, or the broker has lost it.
+    pub status: PresenceStatus,
+    /// The life of the store that the revision belongs to.
+    #[schema(pattern = "^[a-z2-7]{8}$", example = "k3f7q2vt")]
+    pub epoch: &'a str,
+    /// The newest committed revision, published already or not.
+    #[schema(minimum = 0, example = 45)]
+    pub revision: i64,
+}
+
 impl Presence {
+    /// Its quality of service: it is one message a second at most and has to arrive, whatever the events do.
+    pub const QOS: u8 = 1;
+
     /// The JSON text, e.g. `{"status":"online","epoch":"k3f9q2vt","revision":45}`.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
-        #[derive(Serialize)]
-        struct Wire<'a> {
-            status: &'static str,
-            epoch: &'a str,
-            revision: i64,
-        }
-        let status = match self.status {
-            PresenceStatus::Online => "online",
-            PresenceStatus::Offline => "offline",
-        };
-        let wire = Wire {
-            status,
+        let form = PresenceForm {
+            status: self.status,
             epoch: self.epoch.as_str(),
             revision: self.revision.get(),
         };
         // Two texts and a number always serialize; an empty payload would only clear the retained message.
-        serde_json::to_vec(&wire).unwrap_or_default().into()
+        serde_json::to_vec(&form).unwrap_or_default().into()
     }
 }
 

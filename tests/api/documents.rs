@@ -64,24 +64,30 @@ async fn the_openapi_document_is_served_as_json_and_yaml() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_has_a_content_security_policy() {
+async fn every_page_has_a_content_security_policy_that_keeps_other_hosts_out() {
     let service = Service::start().await;
-    let mut path = "/docs".to_owned();
-    for _ in 0..3 {
-        let answer = service.get(&path).await;
-        if answer.status == 200 {
-            assert!(
-                answer.header("content-security-policy").is_some(),
-                "{:?}",
-                answer.headers
-            );
-            break;
-        }
-        let location = answer.header("location").expect("a redirection");
-        let path_of_it = location.strip_prefix(&service.public_url).unwrap_or(location);
-        path = format!("/{}", path_of_it.trim_start_matches(['.', '/']));
+    for path in ["/docs", "/docs/events", "/docs/rest/", "/problems/name-taken"] {
+        let page = service.get(path).await.expect(200);
+        let policy = page.header("content-security-policy").expect(path);
+        assert!(policy.starts_with("default-src 'self';"), "{path}: {policy}");
+        assert!(!policy.contains("http") && !policy.contains('*'), "{path}: {policy}");
     }
-    service.get(&path).await.expect(200);
+    for (path, target) in [("/docs/", "../docs"), ("/docs/rest", "rest/")] {
+        let redirection = service.get(path).await.expect(308);
+        assert_eq!(redirection.header("location"), Some(target), "{path}");
+    }
+    service.get("/docs/rest/nothing.js").await.expect(404);
+    service.get("/docs/nothing").await.expect(404);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_is_text_on_a_page_and_never_markup() {
+    let service = Service::start_with(|config| config.mqtt.topic_prefix = "<i>'&\"/".to_owned()).await;
+    let page = service.get("/docs/events").await.expect(200);
+    assert!(!page.text().contains("<i>"));
+    let in_shell = r"&lt;i&gt;'\''&amp;&quot;/sensors/+'";
+    assert!(page.text().contains(in_shell), "{}", page.text());
     service.finish().await;
 }
 

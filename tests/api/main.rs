@@ -11,6 +11,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod asyncapi;
 mod bad_input;
 mod clock;
 mod conditional;

@@ -2,13 +2,15 @@ use serde_json::json;
 
 use crate::harness::{Service, exchange};
 
-const READ_ONLY: [&str; 6] = [
+const READ_ONLY: [&str; 8] = [
     "/",
     "/health/live",
     "/health/ready",
     "/metrics",
     "/openapi.json",
     "/openapi.yaml",
+    "/asyncapi.json",
+    "/asyncapi.yaml",
 ];
 const SENSOR: [&str; 6] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"];
 
@@ -86,7 +88,21 @@ async fn connect_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_of_the_documents_answer_the_verbs_as_any_other_route() {
     let service = Service::start().await;
-    for path in ["/docs", "/docs/"] {
+    for path in [
+        "/docs",
+        "/docs/",
+        "/docs/events",
+        "/docs/rest",
+        "/docs/rest/",
+        "/docs/rest/openapi.json",
+        "/docs/style.css",
+    ] {
+        let head = service.request("HEAD", path, &[], "").await;
+        assert!(
+            matches!(head.status, 200 | 308) && head.body.is_empty(),
+            "{path}: {}",
+            head.status
+        );
         let answer = service.request("OPTIONS", path, &[], "").await.expect(204);
         assert_eq!(answer.allow(), ["GET", "HEAD", "OPTIONS"], "{path}");
         let refused = service.request("POST", path, &[], "").await.expect(405);

@@ -1,0 +1,143 @@
+//! `GET /docs`, `/docs/rest/`, `/docs/events`: the contract as pages. Nothing on them comes from another host, and all but
+//! Swagger UI work without scripts.
+
+use actix_web::http::header;
+use actix_web::web::{self, Data, Path};
+use actix_web::{HttpResponse, route};
+use maud::{Markup, html};
+use url::Url;
+use utoipa_swagger_ui::Config;
+
+use super::super::HttpState;
+use super::super::allow::allow;
+use super::super::problem::{self, KINDS, Problem};
+use super::event_examples::Examples;
+use super::layout::{page, words};
+use super::{asyncapi, events_page, openapi, unwritable};
+
+/// Adds the pages, which are no operations of the document.
+pub fn configure(config: &mut web::ServiceConfig) {
+    const METHODS: &str = "GET, HEAD, OPTIONS";
+    config.service(overview).service(allow("/docs", METHODS));
+    config.service(without_slash).service(allow("/docs/", METHODS));
+    config.service(style).service(allow("/docs/style.css", METHODS));
+    config.service(events).service(allow("/docs/events", METHODS));
+    config.service(with_slash).service(allow("/docs/rest", METHODS));
+    config
+        .service(rest_document)
+        .service(allow("/docs/rest/openapi.json", METHODS));
+    config.service(rest).service(allow("/docs/rest/{file:.*}", METHODS));
+}
+
+#[route("/docs", method = "GET", method = "HEAD")]
+async fn overview(state: Data<HttpState>) -> HttpResponse {
+    page("", "Documentation", &overview_content(&state.links().url("")))
+}
+
+fn overview_content(base: &str) -> Markup {
+    let mut kinds = KINDS.to_vec();
+    kinds.sort_by_key(|kind| kind.status);
+    html! {
+        h1 { "sensorcast" }
+        p.lead {
+            "REST holds the state of sensors, MQTT carries every change of it: a sensor lives at "
+            code { "/sensors/{id}" } ", and its changes are announced on the topic " code { "sensors/{id}" } "."
+        }
+        div.cards {
+            a.card href="docs/rest/" {
+                strong { "REST" }
+                p { "Every operation, with its answers, to try out here." }
+            }
+            a.card href="docs/events" {
+                strong { "Events" }
+                p { "The MQTT side: topics, messages, and how to subscribe." }
+            }
+        }
+        h2 { "In one minute" }
+        p { "Create a sensor and report a value; a subscriber to the events sees both." }
+        pre { code {
+            "curl " (base) "/sensors -H 'Content-Type: application/json' \\\n     -d '{\"name\": \"boiler-temp\", \"unit\": \"Cel\"}'\n\n"
+            "curl -X PATCH " (base) "/sensors/boiler-temp -H 'Content-Type: application/merge-patch+json' \\\n     -d '{\"value\": 21.5}'"
+        } }
+        h2 { "For programs" }
+        table { tbody {
+            tr { td { "REST, as OpenAPI 3.1" } td { a href="openapi.json" { "openapi.json" } } td { a href="openapi.yaml" { "openapi.yaml" } } }
+            tr { td { "Events, as AsyncAPI 3.0" } td { a href="asyncapi.json" { "asyncapi.json" } } td { a href="asyncapi.yaml" { "asyncapi.yaml" } } }
+            tr { td { "How the service is doing" } td { a href="health/ready" { "health/ready" } } td { a href="metrics" { "metrics" } } }
+        } }
+        h2 { "When something is refused" }
+        p { "Every error is a problem document (RFC 9457); its " code { "type" } " is one of these pages." }
+        div.scroll { table {
+            thead { tr { th scope="col" { "Status" } th scope="col" { "Problem" } } }
+            tbody {
+                @for kind in kinds {
+                    tr { td { (kind.status.as_u16()) } td { a href={ "problems/" (kind.slug) } { (words(kind.title)) } } }
+                }
+            }
+        } }
+    }
+}
+
+#[route("/docs/events", method = "GET", method = "HEAD")]
+async fn events(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let document = asyncapi::asyncapi(state.links(), state.delivery).map_err(|error| unwritable(&error))?;
+    let examples = Examples::new(state.links()).map_err(|error| unwritable(&error))?;
+    Ok(page("../", "Events", &events_page::content(&document, &examples)))
+}
+
+#[route("/docs/style.css", method = "GET", method = "HEAD")]
+async fn style() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/css; charset=utf-8")
+        .body(include_str!("style.css"))
+}
+
+/// The links on the page are relative to `/docs`.
+#[route("/docs/", method = "GET", method = "HEAD")]
+async fn without_slash() -> HttpResponse {
+    redirect("../docs")
+}
+
+/// The links of Swagger UI are relative to `/docs/rest/`.
+#[route("/docs/rest", method = "GET", method = "HEAD")]
+async fn with_slash() -> HttpResponse {
+    redirect("rest/")
+}
+
+/// A target that is relative (RFC 9110 §10.2.2) is right behind a proxy, too.
+fn redirect(target: &'static str) -> HttpResponse {
+    HttpResponse::PermanentRedirect()
+        .insert_header((header::LOCATION, target))
+        .finish()
+}
+
+/// The OpenAPI document for Swagger UI, which works with the host that it is loaded from, whatever `PUBLIC_URL` says.
+#[route("/docs/rest/openapi.json", method = "GET", method = "HEAD")]
+async fn rest_document(state: Data<HttpState>) -> HttpResponse {
+    let public_url = Url::parse(&state.links().url(""));
+    let base = public_url.as_ref().map_or("", |url| url.path().trim_end_matches('/'));
+    let mut document = openapi(&format!("{base}/"));
+    let description = document.info.description.take().unwrap_or_default();
+    let ways_out = format!("[All pages]({base}/docs) · [The events]({base}/docs/events)");
+    document.info.description = Some(format!("{description}\n\n{ways_out}"));
+    HttpResponse::Ok().json(document)
+}
+
+#[route("/docs/rest/{file:.*}", method = "GET", method = "HEAD")]
+async fn rest(file: Path<String>) -> Result<HttpResponse, Problem> {
+    let config = Config::from("openapi.json")
+        .try_it_out_enabled(true)
+        .display_request_duration(true)
+        // Without the bar in which to enter another document.
+        .use_base_layout()
+        // By default it would ask a validator on the internet.
+        .validator_url("none");
+    let found = utoipa_swagger_ui::serve(&file, config.into()).map_err(|error| {
+        tracing::error!(%error, "Swagger UI cannot be configured");
+        Problem::of_kind(&problem::INTERNAL)
+    })?;
+    let file = found.ok_or_else(|| Problem::of_kind(&problem::NOT_FOUND))?;
+    Ok(HttpResponse::Ok()
+        .content_type(file.content_type)
+        .body(file.bytes.into_owned()))
+}
