@@ -18,8 +18,6 @@ pub(super) struct Messages {
 }
 
 const CONTENT_TYPE: &str = "application/json";
-/// Presence and mark are one message a second at most and have to arrive, whatever the events do.
-const PRESENCE_QOS: i32 = 1;
 /// MQTT 5 §3.3.2.3.2: the payload is UTF-8.
 const UTF_8: u8 = 1;
 
@@ -71,7 +69,7 @@ impl Messages {
         MessageBuilder::new()
             .topic(self.topics.mark())
             .payload(cursor.to_string())
-            .qos(PRESENCE_QOS)
+            .qos(i32::from(Presence::QOS))
             .retained(true)
             .finalize()
     }
