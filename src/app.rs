@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -81,6 +81,7 @@ impl App {
         let (broker, endpoint) = broker(&config.mqtt).await?;
         let sink = PahoSink::new(endpoint, &config.mqtt, store.epoch(), &config.http.public_url)?;
         let relay = Relay::new(store.clone(), sink, status.clone()).await?;
+        let relay = relay.keeping_states(config.mqtt.retain_state);
 
         let metrics = HttpMetrics::default();
         let mut registry = Registry::default();
@@ -223,9 +224,6 @@ fn store_options(config: &Config, clock: Clock) -> Options {
 
 /// The broker to publish to: the one that `MQTT_URL` names, or one in this process.
 async fn broker(config: &MqttConfig) -> anyhow::Result<(Option<Broker>, Endpoint)> {
-    if config.retain_state {
-        bail!("MQTT_RETAIN_STATE=true is not built yet; leave it unset");
-    }
     if let Some(url) = &config.url {
         return Ok((None, Endpoint::from_url(url).context("MQTT_URL")?));
     }

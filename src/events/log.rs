@@ -2,8 +2,8 @@ use std::fmt::Display;
 
 use tokio::sync::watch;
 
-use crate::domain::{Epoch, Revision};
-use crate::store::{Store, StoreError, StoredEvent};
+use crate::domain::{Epoch, Revision, SensorId};
+use crate::store::{Record, SensorState, Store, StoreError, StoredEvent};
 
 /// What the relay needs of the log: the store has it, and so has a list in memory, with which the relay is tested.
 pub trait EventLog: Clone + Send + Sync + 'static {
@@ -22,6 +22,16 @@ pub trait EventLog: Clone + Send + Sync + 'static {
         after: Revision,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<StoredEvent>, Self::Error>> + Send;
+
+    /// What is true of these sensors now, in the order asked for. What is read later is never older.
+    fn states(&self, sensors: &[SensorId]) -> impl Future<Output = Result<Vec<SensorState>, Self::Error>> + Send;
+
+    /// The sensors that there are now after the id `after`, in the order of their ids, `limit` at most.
+    fn states_after(
+        &self,
+        after: Option<SensorId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<SensorState>, Self::Error>> + Send;
 
     /// The cursor of the last run: every event up to it was acknowledged or set aside.
     fn relay_cursor(&self) -> impl Future<Output = Result<Revision, Self::Error>> + Send;
@@ -43,6 +53,19 @@ impl EventLog for Store {
 
     async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         Self::events_after(self, after, limit).await
+    }
+
+    async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, StoreError> {
+        Self::states(self, sensors).await
+    }
+
+    async fn states_after(&self, after: Option<SensorId>, limit: u32) -> Result<Vec<SensorState>, StoreError> {
+        let page = self.page(after, limit).await?;
+        let state = |record: Record| SensorState {
+            sensor: record.id,
+            representation: Some(record.representation),
+        };
+        Ok(page.records.into_iter().map(state).collect())
     }
 
     async fn relay_cursor(&self) -> Result<Revision, StoreError> {

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use tokio::sync::watch;
 use tracing::error;
 
@@ -10,8 +12,10 @@ use crate::store::StoredEvent;
 pub(super) struct Progress {
     /// Every event up to here is acknowledged or set aside.
     pub(super) cursor: Revision,
-    /// Which event may be poison.
+    /// Which message may be poison.
     pub(super) suspect: Suspect,
+    /// The sensors whose state was convicted of that.
+    shunned: HashSet<SensorId>,
     /// For everybody to read.
     pub(super) status: RelayStatus,
     /// Told to whoever persists the cursor.
@@ -20,13 +24,13 @@ pub(super) struct Progress {
 
 /// What has to be remembered of an event that was sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sent {
+pub(super) struct SentEvent {
     pub(super) revision: Revision,
     pub(super) sensor: SensorId,
     pub(super) committed_at: Timestamp,
 }
 
-impl From<&StoredEvent> for Sent {
+impl From<&StoredEvent> for SentEvent {
     fn from(event: &StoredEvent) -> Self {
         Self {
             revision: event.revision,
@@ -43,19 +47,20 @@ impl Progress {
         Self {
             cursor,
             suspect: Suspect::default(),
+            shunned: HashSet::new(),
             status,
             reached,
         }
     }
 
     /// The event after the cursor was acknowledged.
-    pub(super) fn acknowledge(&mut self, event: Sent) {
+    pub(super) fn acknowledge(&mut self, event: SentEvent) {
         self.move_over(event);
         self.status.update(|state| state.published += 1);
     }
 
     /// The event after the cursor will not be published: an alarm, because subscribers now miss it.
-    pub(super) fn set_aside(&mut self, event: Sent, reason: &str) {
+    pub(super) fn set_aside(&mut self, event: SentEvent, reason: &str) {
         error!(
             revision = event.revision.get(),
             sensor = %event.sensor,
@@ -66,7 +71,18 @@ impl Progress {
         self.status.update(|state| state.set_aside += 1);
     }
 
-    fn move_over(&mut self, event: Sent) {
+    /// The broker hangs up on the state of this sensor: none of it is sent as long as the process lives.
+    pub(super) fn shun(&mut self, sensor: SensorId, reason: &str) {
+        error!(%sensor, reason, "retained state set aside: the broker does not take it; its events go on");
+        self.shunned.insert(sensor);
+    }
+
+    /// Whether the state of this sensor is not to be sent.
+    pub(super) fn shuns(&self, sensor: SensorId) -> bool {
+        self.shunned.contains(&sensor)
+    }
+
+    fn move_over(&mut self, event: SentEvent) {
         self.cursor = event.revision;
         self.reached.send_replace(event.revision);
         self.status.update(|state| state.acknowledged = event.revision);

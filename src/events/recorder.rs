@@ -1,34 +1,53 @@
 //! A log in memory and a sink that does as it is told: what the relay is tested with.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::ready;
+use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::log::EventLog;
 use super::sink::{Acknowledgement, Answer, Connection, Refusal, Sink, Verdict};
-use crate::domain::{ChangeKind, Epoch, Revision, SensorId, Timestamp};
-use crate::store::StoredEvent;
+use crate::domain::{ChangeKind, Cursor, Epoch, Revision, SensorId, Timestamp};
+use crate::store::{SensorState, StoredEvent};
 use crate::wire::presence::{Presence, PresenceStatus};
 
-/// A log of which every event is the creation of the same sensor.
+/// A log of the changes of a few sensors, one after the other: event 1 is of sensor 1, and after the last sensor it is the
+/// first one's turn again. Every event is a creation, or a deletion.
 #[derive(Clone)]
 pub(super) struct MemoryLog {
     epoch: Epoch,
+    sensors: i64,
     head: watch::Sender<Revision>,
     cursor: watch::Sender<Revision>,
+    state: Arc<Mutex<LogState>>,
+}
+
+#[derive(Default)]
+struct LogState {
+    deletions: HashSet<i64>,
+    pruned: i64,
+    state_reads: usize,
 }
 
 impl MemoryLog {
+    /// With a single sensor.
     pub(super) fn with_events(count: i64) -> Self {
+        Self::with_sensors(1, count)
+    }
+
+    pub(super) fn with_sensors(sensors: i64, count: i64) -> Self {
         Self {
             epoch: Epoch::from_random(0),
+            sensors,
             head: watch::Sender::new(Revision::new(count)),
             cursor: watch::Sender::new(Revision::ZERO),
+            state: Arc::default(),
         }
     }
 
@@ -36,10 +55,63 @@ impl MemoryLog {
         self.head.send_modify(|head| *head = Revision::new(head.get() + count));
     }
 
+    /// The event after the head is a deletion.
+    pub(super) fn delete_next(&self) {
+        self.state
+            .lock()
+            .unwrap()
+            .deletions
+            .insert(self.head.borrow().get() + 1);
+        self.append(1);
+    }
+
+    /// Forgets the events up to this one.
+    pub(super) fn prune(&self, until: i64) {
+        self.state.lock().unwrap().pruned = until;
+    }
+
     /// What would be there after a crash.
     pub(super) fn saved_cursor(&self) -> i64 {
         self.cursor.borrow().get()
     }
+
+    /// How many times states were asked for.
+    pub(super) fn state_reads(&self) -> usize {
+        self.state.lock().unwrap().state_reads
+    }
+
+    /// Each sensor that there is, with its revision.
+    pub(super) fn revisions(&self) -> BTreeMap<i64, i64> {
+        (1..=self.sensors)
+            .filter_map(|sensor| Some((sensor, self.revision_of(sensor)?)))
+            .collect()
+    }
+
+    fn revision_of(&self, sensor: i64) -> Option<i64> {
+        let head = self.head.borrow().get();
+        let newest = head - (head - sensor).rem_euclid(self.sensors);
+        let is_deleted = self.state.lock().unwrap().deletions.contains(&newest);
+        (newest > 0 && sensor <= self.sensors && !is_deleted).then_some(newest)
+    }
+
+    fn sensor_state(&self, sensor: i64) -> SensorState {
+        let revision = self.revision_of(sensor);
+        SensorState {
+            sensor: id_of(sensor),
+            representation: revision.map(|revision| revision.to_string().into()),
+        }
+    }
+}
+
+/// What happens between a read and the sending of what was read.
+const READ_TIME: Duration = Duration::from_millis(1);
+
+fn id_of(sensor: i64) -> SensorId {
+    SensorId::new(uuid::Uuid::from_u128(u128::try_from(sensor).unwrap()))
+}
+
+fn number_of(sensor: SensorId) -> i64 {
+    i64::from_str_radix(&sensor.to_string().replace('-', ""), 16).unwrap()
 }
 
 impl EventLog for MemoryLog {
@@ -55,15 +127,39 @@ impl EventLog for MemoryLog {
 
     async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, Infallible> {
         let head = self.head.borrow().get();
-        let revisions = (after.get() + 1..=head).take(limit).map(Revision::new);
-        let event = |revision: Revision| StoredEvent {
-            revision,
-            sensor: SensorId::new(uuid::Uuid::nil()),
-            kind: ChangeKind::Created,
-            committed_at: Timestamp::from_unix_ms(revision.get()).unwrap(),
+        let state = self.state.lock().unwrap();
+        let revisions = (after.get().max(state.pruned) + 1..=head).take(limit);
+        let event = |revision: i64| StoredEvent {
+            revision: Revision::new(revision),
+            sensor: id_of((revision - 1) % self.sensors + 1),
+            kind: if state.deletions.contains(&revision) {
+                ChangeKind::Deleted
+            } else {
+                ChangeKind::Created
+            },
+            committed_at: Timestamp::from_unix_ms(revision).unwrap(),
             payload: format!("{revision}").into(),
         };
         Ok(revisions.map(event).collect())
+    }
+
+    async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, Infallible> {
+        self.state.lock().unwrap().state_reads += 1;
+        let states = sensors.iter().map(|id| self.sensor_state(number_of(*id))).collect();
+        sleep(READ_TIME).await;
+        Ok(states)
+    }
+
+    async fn states_after(&self, after: Option<SensorId>, limit: u32) -> Result<Vec<SensorState>, Infallible> {
+        self.state.lock().unwrap().state_reads += 1;
+        let after = after.map_or(0, number_of);
+        let states = ((after + 1)..=self.sensors)
+            .map(|sensor| self.sensor_state(sensor))
+            .filter(|state| state.representation.is_some())
+            .take(limit as usize)
+            .collect();
+        sleep(READ_TIME).await;
+        Ok(states)
     }
 
     async fn relay_cursor(&self) -> Result<Revision, Infallible> {
@@ -76,7 +172,16 @@ impl EventLog for MemoryLog {
     }
 }
 
-/// What the broker does with one event, once.
+/// A message in question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Message {
+    /// The event of this revision.
+    Event(i64),
+    /// The state of this sensor.
+    State(i64),
+}
+
+/// What the broker does with one message, once.
 #[derive(Clone, Copy)]
 pub(super) enum Deed {
     /// Refuses it with this verdict.
@@ -91,17 +196,28 @@ pub(super) enum Deed {
 #[derive(Clone, Default)]
 pub(super) struct Recorder {
     pub(super) window: usize,
+    is_abrupt: bool,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// For each event in question what happens the next times it comes.
-    script: Vec<(i64, VecDeque<Deed>)>,
-    /// For each connection the revisions that came, whatever became of them.
-    connections: Vec<Vec<i64>>,
+    /// For each message in question what happens the next times it comes.
+    script: Vec<(Message, VecDeque<Deed>)>,
+    /// For each connection what came, whatever became of it.
+    connections: Vec<Vec<Message>>,
+    memory: Memory,
+    questions: usize,
     presences: Vec<(PresenceStatus, i64)>,
     refused_connects: u32,
+}
+
+/// What the broker retains.
+#[derive(Clone, Default, Debug, PartialEq)]
+pub(super) struct Memory {
+    /// For each sensor the revision of its state.
+    pub(super) states: BTreeMap<i64, i64>,
+    pub(super) mark: Option<Cursor>,
 }
 
 impl Recorder {
@@ -112,11 +228,24 @@ impl Recorder {
         }
     }
 
+    /// The end of a connection is noticed before the answers that came on it.
+    pub(super) fn abrupt(self) -> Self {
+        Self {
+            is_abrupt: true,
+            ..self
+        }
+    }
+
     /// Event `revision` meets these deeds, one each time that it comes, and is accepted after that.
     pub(super) fn script(self, revision: i64, deeds: &[Deed]) -> Self {
-        let deeds = deeds.iter().copied().collect();
-        self.state.lock().unwrap().script.push((revision, deeds));
+        self.expect(Message::Event(revision), deeds);
         self
+    }
+
+    /// The same for any message.
+    pub(super) fn expect(&self, message: Message, deeds: &[Deed]) {
+        let deeds = deeds.iter().copied().collect();
+        self.state.lock().unwrap().script.push((message, deeds));
     }
 
     pub(super) fn refuse_connects(self, count: u32) -> Self {
@@ -124,8 +253,34 @@ impl Recorder {
         self
     }
 
+    /// For each connection the events that came.
     pub(super) fn connections(&self) -> Vec<Vec<i64>> {
-        self.state.lock().unwrap().connections.clone()
+        let events = |messages: &Vec<Message>| {
+            let revision = |message: &Message| match message {
+                Message::Event(revision) => Some(*revision),
+                Message::State(_) => None,
+            };
+            messages.iter().filter_map(revision).collect()
+        };
+        self.state.lock().unwrap().connections.iter().map(events).collect()
+    }
+
+    /// What came on the last connection.
+    pub(super) fn messages(&self) -> Vec<Message> {
+        self.state.lock().unwrap().connections.last().unwrap().clone()
+    }
+
+    pub(super) fn memory(&self) -> Memory {
+        self.state.lock().unwrap().memory.clone()
+    }
+
+    pub(super) fn set_memory(&self, memory: Memory) {
+        self.state.lock().unwrap().memory = memory;
+    }
+
+    /// How many times it was asked what it retains.
+    pub(super) fn questions(&self) -> usize {
+        self.state.lock().unwrap().questions
     }
 
     pub(super) fn presences(&self) -> Vec<(PresenceStatus, i64)> {
@@ -145,6 +300,7 @@ impl Sink for Recorder {
         state.connections.push(Vec::new());
         Ok(Line {
             window: self.window,
+            is_abrupt: self.is_abrupt,
             state: Arc::clone(&self.state),
             lost: watch::Sender::new(false),
         })
@@ -154,23 +310,26 @@ impl Sink for Recorder {
 /// A connection to the recorder.
 pub(super) struct Line {
     window: usize,
+    is_abrupt: bool,
     state: Arc<Mutex<State>>,
     lost: watch::Sender<bool>,
 }
 
-impl Connection for Line {
-    fn window(&self) -> usize {
-        self.window
-    }
+/// How long the broker takes to say what it retains.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
 
-    fn publish(&self, event: &StoredEvent) -> Acknowledgement {
-        let revision = event.revision.get();
+impl Line {
+    /// Deals with a message as the script says; what is accepted does its deed to the memory.
+    fn take(&self, message: Message, remember: impl FnOnce(&mut Memory)) -> Acknowledgement {
         let mut state = self.state.lock().unwrap();
-        state.connections.last_mut().unwrap().push(revision);
-        let deeds = state.script.iter_mut().find(|(of, _)| *of == revision);
+        state.connections.last_mut().unwrap().push(message);
+        let deeds = state.script.iter_mut().find(|(of, _)| *of == message);
         match deeds.and_then(|(_, deeds)| deeds.pop_front()) {
             None if *self.lost.borrow() => pending().boxed(),
-            None => ready(Answer::Accepted).boxed(),
+            None => {
+                remember(&mut state.memory);
+                ready(Answer::Accepted).boxed()
+            }
             Some(Deed::Refuse(verdict)) => {
                 let reason = "as scripted".to_owned();
                 ready(Answer::Refused(Refusal { verdict, reason })).boxed()
@@ -182,6 +341,50 @@ impl Connection for Line {
             Some(Deed::Ignore) => pending().boxed(),
         }
     }
+}
+
+impl Connection for Line {
+    fn window(&self) -> usize {
+        self.window
+    }
+
+    fn publish(&self, event: &StoredEvent) -> Acknowledgement {
+        self.take(Message::Event(event.revision.get()), |_| ())
+    }
+
+    fn keep(&self, state: &SensorState) -> Acknowledgement {
+        let sensor = number_of(state.sensor);
+        let text = state.representation.as_ref();
+        let revision = text.map(|text| std::str::from_utf8(text).unwrap().parse().unwrap());
+        self.take(Message::State(sensor), |memory| match revision {
+            Some(revision) => {
+                let before = memory.states.insert(sensor, revision);
+                assert!(before <= Some(revision), "the state of {sensor} goes back");
+            }
+            None => {
+                memory.states.remove(&sensor);
+            }
+        })
+    }
+
+    fn mark(&self, cursor: &Cursor) -> Acknowledgement {
+        self.state.lock().unwrap().memory.mark = Some(cursor.clone());
+        ready(Answer::Accepted).boxed()
+    }
+
+    fn read_mark(&self) -> BoxFuture<'static, Option<Cursor>> {
+        let mut state = self.state.lock().unwrap();
+        state.questions += 1;
+        let mark = state.memory.mark.clone();
+        sleep(ANSWER_TIME).map(|()| mark).boxed()
+    }
+
+    fn kept(&self) -> BoxFuture<'static, Vec<SensorId>> {
+        let mut state = self.state.lock().unwrap();
+        state.questions += 1;
+        let kept = state.memory.states.keys().copied().map(id_of).collect();
+        sleep(ANSWER_TIME).map(|()| kept).boxed()
+    }
 
     fn announce(&self, presence: &Presence) -> Acknowledgement {
         let mut state = self.state.lock().unwrap();
@@ -190,8 +393,10 @@ impl Connection for Line {
     }
 
     async fn lost(&self) -> String {
-        // Later than the answers that are there, as with a real socket.
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        // Later than the answers that are there, as with most real sockets.
+        if !self.is_abrupt {
+            sleep(Duration::from_millis(1)).await;
+        }
         let _ = self.lost.subscribe().wait_for(|is_lost| *is_lost).await;
         "hung up".to_owned()
     }

@@ -20,6 +20,7 @@ pub struct Relay<L, S> {
     sink: S,
     status: RelayStatus,
     cursor: Revision,
+    keeps_states: bool,
 }
 
 /// The two steps of stopping.
@@ -61,7 +62,14 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
             sink,
             status,
             cursor,
+            keeps_states: false,
         })
+    }
+
+    /// The same relay; with `keeps_states` it keeps the current state of every sensor retained as well.
+    #[must_use]
+    pub fn keeping_states(self, keeps_states: bool) -> Self {
+        Self { keeps_states, ..self }
     }
 
     /// Publishes until `stop` is cancelled; then what can be published within `grace`, and the farewell.
@@ -121,7 +129,11 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
         };
         self.status.connected();
         info!(cursor = progress.cursor.get(), "connected to the broker");
-        match Session::new(&self.log, connection, progress).run(stop).await {
+        let mut session = Session::new(&self.log, connection, progress);
+        if self.keeps_states {
+            session = session.keeping_states();
+        }
+        match session.run(stop).await {
             Ending::Stopped => {
                 self.status.disconnected(None);
                 Attempt::Stopped

@@ -2,19 +2,21 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::future::ready;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
 use super::announcer::Announcer;
+use super::keeper::{Keeper, accompany};
 use super::log::EventLog;
-use super::progress::{Progress, Sent};
+use super::parcel::{Parcel, Sent};
+use super::progress::Progress;
 use super::relay::Stop;
 use super::sink::{Acknowledgement, Answer, Connection, Refusal, Verdict};
 use crate::domain::Revision;
-use crate::store::StoredEvent;
 use crate::wire::presence::PresenceStatus;
 
 /// One connection's life: it starts at the first unacknowledged event and ends at the first failure.
@@ -24,15 +26,17 @@ pub(super) struct Session<'a, L, C> {
     progress: &'a mut Progress,
     head: watch::Receiver<Revision>,
     announcer: Announcer,
-    /// Read from the log and not sent, oldest first.
-    unsent: VecDeque<StoredEvent>,
+    keeper: Keeper,
+    /// Read and not sent, in the order in which it was read. States are never overtaken by later ones, because nothing
+    /// is sent but through this queue.
+    unsent: VecDeque<Parcel>,
+    /// The last event that was read from the log.
+    last_read: Revision,
     /// Sent and not acknowledged, oldest first, with their answers to come in the same order.
     unacknowledged: VecDeque<Sent>,
     answers: FuturesOrdered<Acknowledgement>,
     /// Since when the oldest of them is waited for.
     waiting_since: Instant,
-    /// Whether the log may hold events after the last one that was read.
-    may_have_more: bool,
 }
 
 /// Why a connection's life ended.
@@ -59,6 +63,8 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         let head = log.head();
         let announcer = Announcer::start(&connection, log.epoch().clone(), *head.borrow());
         Self {
+            keeper: Keeper::off(log.epoch().clone(), progress.cursor),
+            last_read: progress.cursor,
             log,
             connection,
             progress,
@@ -68,7 +74,14 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             unacknowledged: VecDeque::new(),
             answers: FuturesOrdered::new(),
             waiting_since: Instant::now(),
-            may_have_more: true,
+        }
+    }
+
+    /// The same session, keeping the states of the sensors retained.
+    pub(super) fn keeping_states(self) -> Self {
+        Self {
+            keeper: Keeper::start(&self.connection, self.log.epoch().clone(), self.progress.cursor),
+            ..self
         }
     }
 
@@ -114,6 +127,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     async fn step(&mut self, stop: &Stop) -> Result<(), Ending> {
         let head = *self.head.borrow();
         let (announce_at, give_up_at) = (self.announcer.due_at(head), self.give_up_at());
+        let mark_at = self.keeper.due_at(self.progress.cursor);
         let is_idle = self.unsent.is_empty() && self.answers.is_empty();
         tokio::select! {
             biased;
@@ -124,76 +138,108 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
                 self.announcer.announce(&self.connection, PresenceStatus::Online, head);
                 Ok(())
             }
+            () = at(mark_at) => {
+                self.keeper.mark(&self.connection, self.progress.cursor);
+                Ok(())
+            }
+            news = self.keeper.news() => {
+                self.keeper.take(news, &self.connection, head);
+                Ok(())
+            }
             () = at(give_up_at) => {
                 Err(Ending::NotNow(format!("no answer for {} s", ANSWER_LIMIT.as_secs())))
             }
-            Ok(()) = self.head.changed() => {
-                self.may_have_more = true;
-                Ok(())
-            }
-            () = sleep(POLL_INTERVAL), if is_idle => {
-                self.may_have_more = true;
-                Ok(())
-            }
+            Ok(()) = self.head.changed() => Ok(()),
+            () = sleep(POLL_INTERVAL), if is_idle => Ok(()),
             () = stop.asked.cancelled(), if !stop.asked.is_cancelled() => Ok(()),
             () = stop.over.cancelled() => Ok(()),
         }
     }
 
-    /// Reads the next batch when the last one is sent.
+    /// Reads what comes next when all that was read is sent: a batch of events, then some states of the sweep.
     async fn read_ahead(&mut self) {
-        if !self.unsent.is_empty() || !self.may_have_more {
+        if !self.unsent.is_empty() {
             return;
         }
-        let last_read = self
-            .unacknowledged
-            .back()
-            .map_or(self.progress.cursor, |sent| sent.revision);
-        match self.log.events_after(last_read, BATCH).await {
-            Ok(events) => {
-                self.may_have_more = events.len() == BATCH;
-                self.unsent = events.into();
-            }
-            Err(cause) => {
-                // The poll tries again.
-                warn!(%cause, "the relay cannot read the event log");
-                self.may_have_more = false;
-            }
+        if self.last_read < *self.head.borrow()
+            && let Err(cause) = self.read_events().await
+        {
+            // The poll tries again.
+            warn!(%cause, "the relay cannot read the event log");
+        }
+        match self.keeper.sweep(self.log, &self.connection).await {
+            Ok(states) => self.unsent.extend(states),
+            Err(cause) => warn!(%cause, "the relay cannot read the states of sensors"),
         }
         self.tell_oldest();
     }
 
-    fn fill_window(&mut self) {
-        let first = self.progress.cursor.next();
-        let window = if self.progress.suspect.travels_alone(first) {
-            1
+    async fn read_events(&mut self) -> Result<(), L::Error> {
+        let events = self.log.events_after(self.last_read, BATCH).await?;
+        let last = events.last().map(|event| event.revision);
+        self.unsent = if self.keeper.is_on() {
+            accompany(self.log, events).await?
         } else {
-            self.connection.window()
+            events.into_iter().map(Parcel::Event).collect()
         };
-        while self.unacknowledged.len() < window
-            && let Some(event) = self.unsent.pop_front()
+        self.last_read = last.unwrap_or(self.last_read);
+        Ok(())
+    }
+
+    fn fill_window(&mut self) {
+        while let Some(next) = self.unsent.front().map(Parcel::to_sent)
+            && self.may_send(next)
+            && let Some(parcel) = self.unsent.pop_front()
         {
+            if matches!(next, Sent::State(sensor) if self.progress.shuns(sensor)) {
+                continue;
+            }
             if self.unacknowledged.is_empty() {
                 self.waiting_since = Instant::now();
             }
-            self.unacknowledged.push_back(Sent::from(&event));
-            self.answers.push_back(self.connection.publish(&event));
+            self.unacknowledged.push_back(next);
+            self.answers.push_back(match &parcel {
+                Parcel::Event(event) => self.connection.publish(event),
+                Parcel::State(state) => self.connection.keep(state),
+                Parcel::SweepEnd => ready(Answer::Accepted).boxed(),
+            });
         }
     }
 
-    /// Takes the answer to the oldest unacknowledged event.
+    /// Whether there is room; what is suspected of being poison shares it with nothing.
+    fn may_send(&self, next: Sent) -> bool {
+        let Some(first) = self.unacknowledged.front() else {
+            return true;
+        };
+        let travels_alone = |sent: &Sent| {
+            let culprit = sent.culprit();
+            culprit.is_some_and(|culprit| self.progress.suspect.travels_alone(culprit))
+        };
+        self.unacknowledged.len() < self.connection.window() && !travels_alone(first) && !travels_alone(&next)
+    }
+
+    /// Takes the answer to the oldest unacknowledged message.
     fn settle(&mut self, answer: Answer) -> Result<(), Ending> {
         let Some(&oldest) = self.unacknowledged.front() else {
             return Ok(());
         };
-        match answer {
-            Answer::Accepted => self.progress.acknowledge(oldest),
+        let refused = match answer {
+            Answer::Accepted => None,
             Answer::Refused(Refusal { verdict, reason }) => match verdict {
-                Verdict::Never => self.progress.set_aside(oldest, &reason),
+                Verdict::Never => Some(reason),
                 Verdict::NotNow => return Err(Ending::NotNow(reason)),
                 Verdict::Unclear => return Err(Ending::Lost(reason)),
             },
             Answer::Lost(reason) => return Err(Ending::Lost(reason)),
+        };
+        match (oldest, refused) {
+            (Sent::Event(event), None) => self.progress.acknowledge(event),
+            (Sent::Event(event), Some(reason)) => self.progress.set_aside(event, &reason),
+            (Sent::State(_), None) => {}
+            (Sent::State(sensor), Some(reason)) => {
+                warn!(%sensor, reason, "the broker refuses to retain the state of a sensor");
+            }
+            (Sent::SweepEnd, _) => self.keeper.swept(),
         }
         self.unacknowledged.pop_front();
         self.waiting_since = Instant::now();
@@ -214,16 +260,30 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     }
 
     fn blame_oldest(&mut self, reason: &str) {
-        if let Some(&oldest) = self.unacknowledged.front()
-            && self.progress.suspect.convict(oldest.revision)
-        {
-            self.progress.set_aside(oldest, reason);
+        // What was answered before the end is not to blame.
+        while let Some(Some(Answer::Accepted)) = self.answers.next().now_or_never()
+            && self.settle(Answer::Accepted).is_ok()
+        {}
+        let Some(&oldest) = self.unacknowledged.front() else {
+            return;
+        };
+        let culprit = oldest.culprit();
+        if !culprit.is_some_and(|culprit| self.progress.suspect.convict(culprit)) {
+            return;
+        }
+        match oldest {
+            Sent::Event(event) => self.progress.set_aside(event, reason),
+            Sent::State(sensor) => self.progress.shun(sensor, reason),
+            Sent::SweepEnd => {}
         }
     }
 
     /// Tells the subscribers that nothing more comes, and hangs up.
     async fn say_farewell(mut self) {
         let head = *self.head.borrow();
+        if self.keeper.due_at(self.progress.cursor).is_some() {
+            self.keeper.mark(&self.connection, self.progress.cursor);
+        }
         self.announcer.announce(&self.connection, PresenceStatus::Offline, head);
         if timeout(FAREWELL_LIMIT, self.announcer.answered()).await.is_err() {
             warn!("the broker did not acknowledge the farewell");
@@ -242,11 +302,11 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     }
 
     fn tell_oldest(&self) {
-        let unsent = self.unsent.front().map(|event| event.committed_at);
-        let sent = self.unacknowledged.front().map(|sent| sent.committed_at);
-        self.progress
-            .status
-            .update(|state| state.oldest_pending = sent.or(unsent));
+        let mut sent = self.unacknowledged.iter().filter_map(Sent::event);
+        let mut unsent = self.unsent.iter().filter_map(Parcel::event);
+        let oldest = sent.next().map(|event| event.committed_at);
+        let oldest = oldest.or_else(|| unsent.next().map(|event| event.committed_at));
+        self.progress.status.update(|state| state.oldest_pending = oldest);
     }
 }
 

@@ -1,6 +1,7 @@
 use futures_util::future::BoxFuture;
 
-use crate::store::StoredEvent;
+use crate::domain::{Cursor, SensorId};
+use crate::store::{SensorState, StoredEvent};
 use crate::wire::presence::Presence;
 
 /// Where events go: an MQTT broker, or a recorder in tests.
@@ -17,7 +18,7 @@ pub trait Sink: Send + Sync {
 
 /// One connection, which ends at its first failure and is not repaired. To drop it is to hang up.
 pub trait Connection: Send + Sync {
-    /// How many unacknowledged events it takes at once; at least 1.
+    /// How many unacknowledged messages it takes at once; at least 1.
     fn window(&self) -> usize;
 
     /// Sends an event after all those before it. Does not wait: the answer comes through the future.
@@ -25,6 +26,18 @@ pub trait Connection: Send + Sync {
 
     /// Sends the presence, which the broker retains for later subscribers.
     fn announce(&self, presence: &Presence) -> Acknowledgement;
+
+    /// Sends the state of a sensor, which the broker retains in place of an earlier one, or forgets when there is none.
+    fn keep(&self, state: &SensorState) -> Acknowledgement;
+
+    /// Sends the mark, which the broker retains with the states: they are those of this cursor or newer.
+    fn mark(&self, cursor: &Cursor) -> Acknowledgement;
+
+    /// Asks the broker for the mark that it retains; `None` when there is none that can be read. Bounded in time.
+    fn read_mark(&self) -> BoxFuture<'static, Option<Cursor>>;
+
+    /// Asks the broker of which sensors it retains a state: those that it names within a bounded time.
+    fn kept(&self) -> BoxFuture<'static, Vec<SensorId>>;
 
     /// Resolves with the reason when the connection is lost. The future may be dropped and asked for again.
     fn lost(&self) -> impl Future<Output = String> + Send;

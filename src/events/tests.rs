@@ -12,29 +12,34 @@ use crate::clock::Clock;
 use crate::domain::{Revision, Timestamp};
 use crate::wire::presence::PresenceStatus::{Offline, Online};
 
-struct Running {
-    status: RelayStatus,
+pub(super) struct Running {
+    pub(super) status: RelayStatus,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 async fn start(log: &MemoryLog, recorder: &Recorder) -> Running {
+    start_keeping(log, recorder, false).await
+}
+
+pub(super) async fn start_keeping(log: &MemoryLog, recorder: &Recorder, keeps_states: bool) -> Running {
     let status = RelayStatus::new(log.head(), Clock::new(|| Timestamp::UNIX_EPOCH));
     let relay = Relay::new(log.clone(), recorder.clone(), status.clone()).await.unwrap();
+    let relay = relay.keeping_states(keeps_states);
     let stop = CancellationToken::new();
     let task = tokio::spawn(relay.run(stop.clone(), Duration::from_secs(10)));
     Running { status, stop, task }
 }
 
 impl Running {
-    async fn reaches(&self, revision: i64) {
+    pub(super) async fn reaches(&self, revision: i64) {
         let reached = self.status.reached(Revision::new(revision));
         timeout(Duration::from_mins(10), reached)
             .await
             .expect("the relay gets there");
     }
 
-    async fn stops(self) {
+    pub(super) async fn stops(self) {
         self.stop.cancel();
         timeout(Duration::from_secs(11), self.task)
             .await

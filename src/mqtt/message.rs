@@ -2,7 +2,7 @@ use paho_mqtt::{Error, Message, MessageBuilder, Properties, PropertyCode};
 
 use super::topics::Topics;
 use crate::domain::{Cursor, Epoch};
-use crate::events::StoredEvent;
+use crate::events::{SensorState, StoredEvent};
 use crate::wire::attributes::AttributesForm;
 use crate::wire::presence::Presence;
 
@@ -13,7 +13,7 @@ pub(super) struct Messages {
     pub(super) epoch: Epoch,
     /// The URL of the service: the `source` of every event.
     pub(super) source: String,
-    /// Of the events: 0, 1 or 2.
+    /// Of events and states: 0, 1 or 2.
     pub(super) qos: i32,
 }
 
@@ -50,6 +50,28 @@ impl Messages {
             .retained(true)
             .properties(json_properties()?)
             .finalize())
+    }
+
+    /// The state of a sensor, retained; without one an empty message, which makes the broker forget (MQTT 5 §3.3.1.3).
+    pub(super) fn state(&self, state: &SensorState) -> Result<Message, Error> {
+        let message = MessageBuilder::new()
+            .topic(self.topics.state(state.sensor))
+            .qos(self.qos)
+            .retained(true);
+        Ok(match &state.representation {
+            Some(json) => message.payload(json.as_ref()).properties(json_properties()?).finalize(),
+            None => message.finalize(),
+        })
+    }
+
+    /// The mark, retained: the text of the cursor.
+    pub(super) fn mark(&self, cursor: &Cursor) -> Message {
+        MessageBuilder::new()
+            .topic(self.topics.mark())
+            .payload(cursor.to_string())
+            .qos(i32::from(Presence::QOS))
+            .retained(true)
+            .finalize()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod broker;
 mod client_id;
 pub mod double_free;
 mod endpoint;
+mod inbox;
 mod message;
 mod paho;
 mod refusal;

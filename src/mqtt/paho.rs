@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::ready;
+use futures_util::future::{BoxFuture, ready};
 use paho_mqtt::{
     AsyncClient, ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Error, Message, PersistenceType,
     PropertyCode, ReasonCode, ServerResponse, SslOptionsBuilder,
@@ -13,13 +13,14 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::endpoint::Endpoint;
+use super::inbox::Inbox;
 use super::message::Messages;
 use super::refusal::{answer, refusal};
 use super::topics::{TopicError, Topics};
 use super::{client_id, double_free};
 use crate::config::MqttConfig;
-use crate::domain::Epoch;
-use crate::events::{Acknowledgement, Answer, Connection, Sink, StoredEvent};
+use crate::domain::{Cursor, Epoch, SensorId};
+use crate::events::{Acknowledgement, Answer, Connection, SensorState, Sink, StoredEvent};
 use crate::wire::presence::Presence;
 
 /// Publishes to an MQTT 5 broker by the Eclipse Paho client.
@@ -130,7 +131,7 @@ impl Sink for PahoSink {
         let describe = |error: Error| format!("{}: {error}", self.endpoint);
         let options = self.connect_options(&last_will).map_err(describe)?;
         let client = self.client().map_err(describe)?;
-        let lost = watch_connection(&client);
+        let (lost, inbox) = (watch_connection(&client), Inbox::of(&client));
         let (messages, short_lives) = (Arc::clone(&self.messages), Arc::clone(&self.short_lives));
         // In a task of its own: a connect that is pending must not be cancelled, whatever becomes of the relay.
         let attempt = tokio::spawn(async move {
@@ -144,6 +145,7 @@ impl Sink for PahoSink {
                 limits: Limits::from(&outcome?),
                 client: Some(client),
                 lost,
+                inbox,
                 messages,
                 short_lives,
                 made_at: Instant::now(),
@@ -162,6 +164,7 @@ pub struct PahoConnection {
     /// `None` only when it is being dropped.
     client: Option<AsyncClient>,
     lost: watch::Receiver<Option<String>>,
+    inbox: Inbox,
     messages: Arc<Messages>,
     limits: Limits,
     short_lives: Arc<AtomicU32>,
@@ -213,6 +216,33 @@ impl Connection for PahoConnection {
         self.send(self.messages.presence(presence))
     }
 
+    fn keep(&self, state: &SensorState) -> Acknowledgement {
+        self.send(self.messages.state(state))
+    }
+
+    fn mark(&self, cursor: &Cursor) -> Acknowledgement {
+        self.send(Ok(self.messages.mark(cursor)))
+    }
+
+    fn read_mark(&self) -> BoxFuture<'static, Option<Cursor>> {
+        let Some(client) = &self.client else {
+            return ready(None).boxed();
+        };
+        let question = self.inbox.question(client, self.messages.topics.mark());
+        let read = |message: &Message| message.payload_str().parse().ok();
+        question.first(read).boxed()
+    }
+
+    fn kept(&self) -> BoxFuture<'static, Vec<SensorId>> {
+        let Some(client) = &self.client else {
+            return ready(Vec::new()).boxed();
+        };
+        let question = self.inbox.question(client, self.messages.topics.all_states());
+        let messages = Arc::clone(&self.messages);
+        let read = move |message: &Message| messages.topics.sensor_of_state(message.topic());
+        question.all(read).boxed()
+    }
+
     async fn lost(&self) -> String {
         let mut lost = self.lost.clone();
         match lost.wait_for(Option::is_some).await {
@@ -259,7 +289,7 @@ async fn wait_for_paho(client: AsyncClient) -> AsyncClient {
 }
 
 impl Drop for PahoConnection {
-    /// Dropping a client waits for Paho's lock, so it happens where waiting is allowed.
+    /// Dropping a client waits for Paho's lock.
     fn drop(&mut self) {
         let Some(client) = self.client.take() else {
             return;
@@ -269,9 +299,14 @@ impl Drop for PahoConnection {
         } else {
             self.short_lives.store(0, Ordering::Relaxed);
         }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn_blocking(move || drop(client));
-        }
+        drop_elsewhere(client);
+    }
+}
+
+/// Drops a client where waiting is allowed.
+pub(super) fn drop_elsewhere(client: AsyncClient) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn_blocking(move || drop(client));
     }
 }
 

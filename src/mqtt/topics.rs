@@ -1,6 +1,6 @@
 use crate::domain::SensorId;
 
-/// The topics of one service: the collection's own, and one for each sensor below it.
+/// The topics of one service: the collection's own, one for each sensor below it, and one below that for its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
     collection: String,
@@ -22,6 +22,7 @@ impl Topics {
     /// have limits of their own.
     pub const MAX_PREFIX_LENGTH: usize = 256;
     const COLLECTION: &str = "sensors";
+    const STATE: &str = "/state";
 
     /// The topics after a prefix, e.g. `plant7/`; it may be empty.
     ///
@@ -54,6 +55,33 @@ impl Topics {
         topic
     }
 
+    /// Where the state of a sensor is retained: `{prefix}sensors/{id}/state`.
+    #[must_use]
+    pub fn state(&self, id: SensorId) -> String {
+        format!("{}/{id}{}", self.collection, Self::STATE)
+    }
+
+    /// Every topic of a state.
+    #[must_use]
+    pub fn all_states(&self) -> String {
+        format!("{}/+{}", self.collection, Self::STATE)
+    }
+
+    /// The sensor whose state is retained on this topic.
+    #[must_use]
+    pub fn sensor_of_state(&self, topic: &str) -> Option<SensorId> {
+        let id = topic.strip_prefix(&self.collection)?.strip_prefix('/')?;
+        let id = id.strip_suffix(Self::STATE)?.parse().ok()?;
+        // The same UUID in other letters is another topic.
+        (self.state(id) == topic).then_some(id)
+    }
+
+    /// Where the mark is retained: `{prefix}sensors/state/relayed`, which neither `sensors/+` nor `sensors/+/state` matches.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        format!("{}{}/relayed", self.collection, Self::STATE)
+    }
+
     /// Whether only the service itself may publish there.
     #[must_use]
     pub fn owns(&self, topic: &str) -> bool {
@@ -79,6 +107,12 @@ mod tests {
         let topics = Topics::new("plant7/").unwrap();
         let id = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90".parse().unwrap();
         assert_eq!(topics.sensor(id), format!("plant7/sensors/{id}"));
+        assert_eq!(topics.sensor_of_state(&topics.state(id)), Some(id));
+        let shouted = topics.state(id).replace("7e90", "7E90");
+        for topic in [&shouted, &topics.mark(), &topics.sensor(id), "sensors/x/state"] {
+            assert_eq!(topics.sensor_of_state(topic), None, "{topic}");
+        }
+        assert!(topics.owns(&topics.mark()));
         for topic in ["plant7/sensors", "plant7/sensors/", "plant7/sensors/x/state"] {
             assert!(topics.owns(topic), "{topic}");
         }

@@ -88,6 +88,15 @@ pub struct Record {
     pub representation: Bytes,
 }
 
+/// What is true of a sensor now: its JSON, or that it is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SensorState {
+    /// The sensor.
+    pub sensor: SensorId,
+    /// Its JSON, links included; `None` when there is no such sensor.
+    pub representation: Option<Bytes>,
+}
+
 /// A change as the log holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {

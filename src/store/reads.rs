@@ -1,6 +1,8 @@
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
-use super::{Record, Store, StoreError, StoredEvent};
+use super::{Record, SensorState, Store, StoreError, StoredEvent};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Status, Timestamp};
 use crate::wire::link::LinkBase;
 use crate::wire::representation::representation;
@@ -99,6 +101,32 @@ impl Store {
             }
         };
         row.map(|row| row.into_record(&self.inner.links)).transpose()
+    }
+
+    /// What is true of these sensors now, in the order asked for.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, StoreError> {
+        let ids: Vec<_> = sensors.iter().map(SensorId::to_string).collect();
+        let ids = serde_json::to_string(&ids).map_err(damaged)?;
+        let rows = sqlx::query_as!(
+            SensorRow,
+            "SELECT id, name, revision, status, document FROM sensors WHERE id IN (SELECT value FROM json_each(?))",
+            ids
+        )
+        .fetch_all(&self.inner.reads)
+        .await?;
+        let mut present = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let record = row.into_record(&self.inner.links)?;
+            present.insert(record.id, record.representation);
+        }
+        let state = |&sensor| SensorState {
+            sensor,
+            representation: present.get(&sensor).cloned(),
+        };
+        Ok(sensors.iter().map(state).collect())
     }
 
     /// At most `limit` sensors in the order of their ids, those after the id `after`, and the revision of the store at

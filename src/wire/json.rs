@@ -36,8 +36,7 @@ pub fn parse(body: &[u8]) -> Result<Json, ParseError> {
     Ok(json)
 }
 
-/// Whether valid JSON has, outside its texts, an integer that neither `u64` (20 digits) nor `i64` (a sign and 19) surely
-/// holds.
+/// Whether valid JSON has, outside its texts, an integer that neither `u64` nor `i64` holds.
 fn has_huge_integer(json: &[u8]) -> bool {
     const SHORTEST: usize = 20;
     let (mut in_text, mut after_backslash) = (false, false);
@@ -48,9 +47,13 @@ fn has_huge_integer(json: &[u8]) -> bool {
         in_text || !(byte.is_ascii_digit() || b"-+.eE".contains(byte))
     });
     let is_integer = |number: &[u8]| number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+    let is_held = |number: &[u8]| {
+        let text = std::str::from_utf8(number).unwrap_or_default();
+        text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok()
+    };
     numbers
         .into_iter()
-        .any(|number| number.len() >= SHORTEST && is_integer(number))
+        .any(|number| number.len() >= SHORTEST && is_integer(number) && !is_held(number))
 }
 
 /// A JSON value at some depth of nesting.

@@ -40,4 +40,5 @@ mod put;
 mod race;
 mod random_operations;
 mod read_only;
+mod retained;
 mod validation;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use sensorcast::domain::{ChangeKind, Epoch, Revision, SensorId, Timestamp};
 use sensorcast::events::EventLog;
-use sensorcast::store::StoredEvent;
+use sensorcast::store::{SensorState, StoredEvent};
 use tokio::sync::watch;
 
 /// A log in memory; what an event holds follows from its revision.
@@ -65,6 +65,24 @@ impl EventLog for MemoryLog {
     async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, Infallible> {
         let head = self.head.borrow().get();
         Ok((after.get() + 1..=head).take(limit).map(event).collect())
+    }
+
+    async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, Infallible> {
+        let head = self.head.borrow().get();
+        let newest = |sensor| (1..=head).rev().take(7).find(|revision| sensor_of(*revision) == sensor);
+        let state = |&sensor| SensorState {
+            sensor,
+            representation: newest(sensor).map(|revision| event(revision).payload),
+        };
+        Ok(sensors.iter().map(state).collect())
+    }
+
+    async fn states_after(&self, after: Option<SensorId>, limit: u32) -> Result<Vec<SensorState>, Infallible> {
+        let ids: Vec<_> = (0..7).map(sensor_of).filter(|id| Some(*id) > after).collect();
+        let mut states = self.states(&ids).await?;
+        states.retain(|state| state.representation.is_some());
+        states.truncate(limit as usize);
+        Ok(states)
     }
 
     async fn relay_cursor(&self) -> Result<Revision, Infallible> {

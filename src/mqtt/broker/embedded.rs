@@ -39,6 +39,8 @@ const MAX_QUEUED_BYTES: usize = 8 << 20;
 /// What is queued for one client that is connected and slow. Small, because the publisher waits for a while when it is
 /// full.
 const CLIENT_CHANNEL_CAPACITY: usize = 1_000;
+/// The same when states are retained: a new subscriber to all of them gets what fits, and the library drops the rest.
+const CLIENT_CHANNEL_CAPACITY_FOR_STATES: usize = 100_000;
 /// How often expired sessions are removed.
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 /// How long a start may take; a stop has the same time before it is forced.
@@ -64,7 +66,7 @@ impl Broker {
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let (tell_ready, ready) = oneshot::channel();
         let task = Task {
-            bind: config.bind,
+            config: broker_config(config),
             guard: Arc::new(guard),
             tell_ready,
             stop: stop.clone(),
@@ -127,7 +129,7 @@ impl fmt::Debug for Broker {
 
 /// What happens on the broker's own thread.
 struct Task {
-    bind: SocketAddr,
+    config: BrokerConfig,
     guard: Arc<Guard>,
     tell_ready: oneshot::Sender<Result<SocketAddr, BrokerError>>,
     stop: CancellationToken,
@@ -150,7 +152,7 @@ impl Task {
     }
 
     async fn serve(self) {
-        let mut broker = match MqttBroker::with_config(broker_config(self.bind)).await {
+        let mut broker = match MqttBroker::with_config(self.config).await {
             Ok(broker) => broker.with_auth_provider(self.guard),
             Err(cause) => return drop(self.tell_ready.send(Err(start_error(cause)))),
         };
@@ -179,7 +181,12 @@ impl Task {
     }
 }
 
-fn broker_config(bind: SocketAddr) -> BrokerConfig {
+fn broker_config(config: &MqttConfig) -> BrokerConfig {
+    let client_channel_capacity = if config.retain_state {
+        CLIENT_CHANNEL_CAPACITY_FOR_STATES
+    } else {
+        CLIENT_CHANNEL_CAPACITY
+    };
     // Without persistence there are no queues for clients that are away; in memory it needs no files.
     let storage = StorageConfig::new()
         .with_backend(StorageBackend::Memory)
@@ -189,11 +196,11 @@ fn broker_config(bind: SocketAddr) -> BrokerConfig {
         .with_max_queued_bytes_per_client(MAX_QUEUED_BYTES);
     // Exactly one address: of two with one in use the library reports success.
     BrokerConfig::new()
-        .with_bind_address(bind)
+        .with_bind_address(config.bind)
         .with_max_clients(MAX_CLIENTS)
         .with_max_packet_size(MAX_PACKET_BYTES)
         .with_session_expiry(SESSION_EXPIRY)
-        .with_client_channel_capacity(CLIENT_CHANNEL_CAPACITY)
+        .with_client_channel_capacity(client_channel_capacity)
         .with_storage(storage)
 }
 
