@@ -12,7 +12,9 @@ use crate::http::problem::{Problem, problem_responses};
 use crate::wire::input::{self, Draft};
 use crate::wire::representation::SensorForm;
 
-problem_responses!(CreateProblems: MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+problem_responses!(CreateProblems:
+    MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, OVERLOADED,
+    OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Create a sensor
 ///
@@ -24,7 +26,9 @@ problem_responses!(CreateProblems: MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, B
     request_body(content = Draft, description = "The new sensor; only `name` is required",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})),
     responses(
-        (status = 201, description = "The new sensor", body = SensorForm, headers(("Location" = String), ("ETag" = String), ("Cache-Control" = String))),
+        (status = 201, description = "The new sensor", body = SensorForm, headers(
+            ("Location" = String), ("ETag" = String), ("Cache-Control" = String),
+        )),
         CreateProblems,
     ),
 )]

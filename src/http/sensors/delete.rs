@@ -9,7 +9,8 @@ use crate::http::extract::{NoParameters, Parameters, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 
-problem_responses!(DeleteProblems: NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+problem_responses!(DeleteProblems:
+    NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Delete a sensor
 ///

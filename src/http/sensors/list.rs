@@ -51,7 +51,9 @@ pub struct ListQuery {
         ("If-None-Match" = String, Header),
     ),
     responses(
-        (status = 200, description = "A page of sensors", body = SensorPageForm, headers(("ETag" = String), ("Cache-Control" = String))),
+        (status = 200, description = "A page of sensors", body = SensorPageForm, headers(
+            ("ETag" = String), ("Cache-Control" = String),
+        )),
         (status = 304, description = "Nothing has changed", headers(("ETag" = String), ("Cache-Control" = String))),
         ListProblems,
     ),

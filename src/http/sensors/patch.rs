@@ -11,7 +11,9 @@ use crate::http::{HttpState, conditional};
 use crate::wire::input::MergePatch;
 use crate::wire::representation::SensorForm;
 
-problem_responses!(PatchProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+problem_responses!(PatchProblems:
+    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Change a sensor
 ///
@@ -26,16 +28,21 @@ problem_responses!(PatchProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAM
     ),
     request_body(content(
         (MergePatch = "application/merge-patch+json", examples(
-            ("report" = (summary = "Report a value", value = json!({"value": 21.7, "measured_at": "2026-11-22T11:00:00.000Z"}))),
+            ("report" = (summary = "Report a value",
+                value = json!({"value": 21.7, "measured_at": "2026-11-22T11:00:00.000Z"}))),
             ("unset" = (summary = "Unset a member", value = json!({"unit": null}))),
-            ("activate" = (summary = "Activate it and report a value", value = json!({"status": "active", "value": 21.7}))),
+            ("activate" = (summary = "Activate it and report a value",
+                value = json!({"status": "active", "value": 21.7}))),
         )),
         (MergePatch = "application/json", examples(
-            ("report" = (summary = "Report a value", value = json!({"value": 21.7, "measured_at": "2026-11-22T11:00:00.000Z"}))),
+            ("report" = (summary = "Report a value",
+                value = json!({"value": 21.7, "measured_at": "2026-11-22T11:00:00.000Z"}))),
         )),
     ), description = "The members to change"),
     responses(
-        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(("ETag" = String), ("Cache-Control" = String))),
+        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
+            ("ETag" = String), ("Cache-Control" = String),
+        )),
         PatchProblems,
     ),
 )]

@@ -29,8 +29,12 @@ problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED,
         ("If-None-Match" = String, Header),
     ),
     responses(
-        (status = 200, description = "The sensor", body = SensorForm, headers(("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String))),
-        (status = 304, description = "It is what the client has", headers(("ETag" = String), ("Cache-Control" = String))),
+        (status = 200, description = "The sensor", body = SensorForm, headers(
+            ("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String),
+        )),
+        (status = 304, description = "It is what the client has", headers(
+            ("ETag" = String), ("Cache-Control" = String),
+        )),
         ReadProblems,
     ),
 )]

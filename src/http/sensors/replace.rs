@@ -12,7 +12,9 @@ use crate::http::{HttpState, conditional};
 use crate::wire::input::{self, Replacement};
 use crate::wire::representation::SensorForm;
 
-problem_responses!(ReplaceProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+problem_responses!(ReplaceProblems:
+    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Replace or create a sensor
 ///
@@ -30,8 +32,12 @@ problem_responses!(ReplaceProblems: MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, N
     request_body(content = Replacement, description = "What the sensor is to be; by name, `name` can be left out",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})),
     responses(
-        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(("ETag" = String), ("Cache-Control" = String))),
-        (status = 201, description = "The new sensor", body = SensorForm, headers(("Location" = String), ("ETag" = String), ("Cache-Control" = String))),
+        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
+            ("ETag" = String), ("Cache-Control" = String),
+        )),
+        (status = 201, description = "The new sensor", body = SensorForm, headers(
+            ("Location" = String), ("ETag" = String), ("Cache-Control" = String),
+        )),
         ReplaceProblems,
     ),
 )]
