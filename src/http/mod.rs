@@ -16,15 +16,22 @@ mod problem_kinds;
 mod problem_pages;
 mod routes;
 mod sensors;
+mod strict_lines;
 
+use std::future::ready;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::{HttpService, Request};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, ServiceResponse, fn_service};
+use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer, middleware};
+use actix_web::{App, HttpResponse, middleware};
 use prometheus_client::registry::Registry;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
@@ -36,13 +43,12 @@ use crate::wire::link::LinkBase;
 pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
+use strict_lines::StrictLines;
 
 /// How long running requests may take when the service stops.
 const STOP_TIME_LIMIT_S: u64 = 5;
-/// Threads that answer requests: as many as actix starts when it is not told.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(2, NonZero::get)
-}
+/// How long a connection that is closed may take to end.
+const DISCONNECT_TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// What every handler works with.
 #[derive(Debug, Clone)]
@@ -83,32 +89,72 @@ pub struct Listening {
 
 /// Binds the address and starts serving.
 ///
+/// What `HttpServer` would do, but for [`StrictLines`] between socket and parser.
+///
 /// # Errors
 /// When the address is in use or not ours.
 pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
+    let listener = TcpListener::bind(config.bind)?;
+    let address = listener.local_addr()?;
+    let limits = config.limits;
     let state = Data::new(state);
-    let server = HttpServer::new(move || {
-        App::new()
-            .wrap(middleware::from_fn(frame::frame))
-            .wrap(TracingLogger::<frame::RequestSpan>::new())
-            .app_data(state.clone())
-            .into_utoipa_app()
-            .configure(routes::configure)
-            .map(|app| app.configure(documents::pages::configure))
-            .default_service(actix_web::web::to(allow::unknown))
-            .into_app()
-    })
-    .workers(workers())
-    .client_request_timeout(config.limits.head_timeout)
-    .max_connections(config.limits.connections.div_ceil(workers()))
-    .shutdown_timeout(STOP_TIME_LIMIT_S)
-    .disable_signals()
-    .bind(config.bind)?;
-    let address = server.addrs().first().copied().unwrap_or(config.bind);
+    let builder = Server::build()
+        .workers(workers())
+        .max_concurrent_connections(limits.connections.div_ceil(workers()))
+        .shutdown_timeout(STOP_TIME_LIMIT_S)
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let server = builder.listen("http", listener, move || {
+        let stopping = stopping.clone();
+        // Used for URLs alone, which are not made from it here.
+        let app = map_config(app(state.clone()), |()| AppConfig::default());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(limits.head_timeout)
+            .client_disconnect_timeout(DISCONNECT_TIME_LIMIT)
+            .local_addr(address)
+            .h1(app);
+        fn_service(|stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            ready(Ok((StrictLines::new(stream), peer)))
+        })
+        .and_then(http)
+    })?;
     let server = server.run();
     Ok(Listening {
         address,
         handle: server.handle(),
         server,
     })
+}
+
+/// Everything that answers a request.
+fn app(
+    state: Data<HttpState>,
+) -> impl ServiceFactory<
+    Request,
+    Config = AppConfig,
+    Response = ServiceResponse<impl MessageBody>,
+    Error = HttpResponse,
+    InitError = (),
+> {
+    App::new()
+        .wrap(middleware::from_fn(frame::frame))
+        .wrap(TracingLogger::<frame::RequestSpan>::new())
+        .app_data(state)
+        .into_utoipa_app()
+        .configure(routes::configure)
+        .map(|app| app.configure(documents::pages::configure))
+        .default_service(actix_web::web::to(allow::unknown))
+        .into_app()
+        .into_factory()
+        .map_err(|error| error.error_response())
+}
+
+/// Threads that answer requests: as many as there are cores.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZero::get)
 }
