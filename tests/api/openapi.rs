@@ -102,7 +102,8 @@ async fn every_kind_of_problem_has_a_page_with_what_happened_a_remedy_and_an_exa
             );
         }
         let title = example["title"].as_str().unwrap();
-        assert!(page.text().contains(&format!("\"title\": \"{title}\"")), "{slug}");
+        let text = page.text().replace("&quot;", "\"");
+        assert!(text.contains(&format!("\"title\": \"{title}\"")), "{slug}");
     }
     service.finish().await;
 }
