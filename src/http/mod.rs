@@ -5,6 +5,7 @@ mod allow;
 mod conditional;
 mod documents;
 mod entry;
+mod events;
 mod extract;
 mod frame;
 mod health;
@@ -17,20 +18,25 @@ mod problem_pages;
 mod routes;
 mod sensors;
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, middleware};
 use prometheus_client::registry::Registry;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 
-use crate::config::{HttpConfig, HttpLimits};
-use crate::events::RelayStatus;
+use crate::config::{HttpConfig, HttpLimits, StreamLimits};
+use crate::events::{Feed, RelayStatus};
 use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use metrics::HttpMetrics;
@@ -58,6 +64,12 @@ pub struct HttpState {
     pub registry: Arc<Registry>,
     /// Those of this side.
     pub metrics: HttpMetrics,
+    /// The log, for those who read it by cursor.
+    pub feed: Feed,
+    /// The bounds of event streams.
+    pub stream_limits: StreamLimits,
+    /// When it is cancelled, streams and long polls end.
+    pub stop: CancellationToken,
 }
 
 impl HttpState {
@@ -84,6 +96,7 @@ pub struct Listening {
 /// When the address is in use or not ours.
 pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
     let public_url = config.public_url.clone();
+    let hang_up_after = config.streams.stall * 2;
     let state = Data::new(state);
     let server = HttpServer::new(move || {
         App::new()
@@ -97,6 +110,7 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .into_app()
     })
     .workers(workers())
+    .on_connect(move |connection, _| hang_up_on_silence(connection, hang_up_after))
     .client_request_timeout(config.limits.head_timeout)
     .max_connections(config.limits.connections.div_ceil(workers()))
     .shutdown_timeout(STOP_TIME_LIMIT_S)
@@ -109,4 +123,15 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
         handle: server.handle(),
         server,
     })
+}
+
+/// Lets the system end the connection of a client that takes nothing for `limit`, be it gone or only not reading: the
+/// framework would wait for it for ever.
+fn hang_up_on_silence(connection: &dyn Any, limit: Duration) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
+        return;
+    };
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(limit)) {
+        tracing::warn!(%error, "a connection has no time limit for a silent client");
+    }
 }

@@ -104,6 +104,10 @@ pub struct StoredEvent {
     pub revision: Revision,
     /// The sensor that changed.
     pub sensor: SensorId,
+    /// Its name after the change, or its last one. Empty in events that are older than the column and tell no name.
+    pub name: Box<str>,
+    /// Its name before the change, where that gave it another.
+    pub former_name: Option<Box<str>>,
     /// What happened to it.
     pub kind: ChangeKind,
     /// When.

@@ -2,8 +2,10 @@ use serde_json::json;
 
 use crate::harness::{Service, exchange};
 
-const READ_ONLY: [&str; 6] = [
+const READ_ONLY: [&str; 8] = [
     "/",
+    "/events",
+    "/sensors/s1/events",
     "/health/live",
     "/health/ready",
     "/metrics",
