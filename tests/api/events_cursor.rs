@@ -1,8 +1,13 @@
 //! Cursors and parameters that the log cannot take.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sensorcast::clock::Clock;
+use sensorcast::domain::Timestamp;
 use serde_json::json;
 
-use crate::harness::Service;
+use crate::harness::{Event, Frame, Service, WebSocket, eventually};
 
 const FOREIGN: &str = "aaaaaaaa.1";
 
@@ -93,6 +98,49 @@ async fn a_cursor_of_another_epoch_is_410_and_the_way_out_is_told() {
             assert!(gone.links_to(&format!("{}/events", service.public_url)));
         }
     }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_before_what_is_kept_is_410_in_every_form_and_without_one_the_log_begins_there() {
+    let now_ms = Arc::new(AtomicI64::new(1_795_345_200_000));
+    let hands = Arc::clone(&now_ms);
+    let clock = Clock::new(move || Timestamp::from_unix_ms(hands.load(Ordering::Relaxed)).unwrap());
+    let service = Service::start_with_clock(clock, |config| {
+        (config.store.event_retention_hours, config.store.event_retention_min) = (1, 2);
+    })
+    .await;
+    for number in 1..=5 {
+        service.create(&json!({"name": format!("s{number}")})).await;
+    }
+    let epoch = service.get("/").await.json()["epoch"].as_str().unwrap().to_owned();
+    now_ms.fetch_add(2 * 3_600_000, Ordering::Relaxed);
+    let before = format!("/events?after={epoch}.2");
+    eventually("3 events are pruned", || async {
+        service.get(&before).await.status == 410
+    })
+    .await;
+    for (accept, wait) in [
+        ("application/json", ""),
+        ("application/json", "&wait=9"),
+        ("text/event-stream", ""),
+    ] {
+        let path = format!("{before}{wait}");
+        let gone = service
+            .request("GET", &path, &[("accept", accept)], "")
+            .await
+            .expect(410);
+        let document = gone.problem().document;
+        assert_eq!((&document["oldest"], &document["head"]), (&json!(4), &json!(5)));
+    }
+    for path in ["/events".to_owned(), format!("/events?after={epoch}.3")] {
+        let page = service.get(&path).await.expect(200);
+        let read = |event: &String| Event::read(event.as_bytes()).revision;
+        assert_eq!(page.events().iter().map(read).collect::<Vec<_>>(), [4, 5]);
+    }
+    let mut socket = WebSocket::open(service.addr, "/events").await;
+    assert_eq!(Event::read(socket.next().await.as_bytes()).revision, 4);
+    assert!(matches!(socket.next_frame().await, Frame::Text(_) | Frame::Ping(_)));
     service.finish().await;
 }
 
