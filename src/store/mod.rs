@@ -4,6 +4,7 @@
 //! One task, the writer, owns the only connection that writes ([`writer`]); reads have connections of their own
 //! ([`reads`]). What is committed shows in [`Store::head`].
 
+mod backup;
 mod error;
 mod metrics;
 mod open;
@@ -19,6 +20,7 @@ use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use backup::{BackupError, Restored, backup, restore};
 pub use error::{StoreError, WriteError};
 pub use metrics::StoreMetrics;
 pub use open::{OpenError, migrate};

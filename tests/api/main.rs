@@ -43,5 +43,6 @@ mod put;
 mod race;
 mod random_operations;
 mod read_only;
+mod restore;
 mod retained;
 mod validation;

@@ -34,6 +34,7 @@ pub async fn open(path: &Path, clock: Clock, hours: u32, min_events: u64) -> Sto
         links: LinkBase::new("http://localhost:8000", "mqtt://localhost", ""),
         clock,
         retention: Retention { hours, min_events },
+        write_queue_max: 1024,
     };
     Store::open(options).await.expect("a store")
 }
