@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli;
 use crate::clock::Clock;
 use crate::config::{Config, MqttConfig};
-use crate::events::{Relay, RelayStatus};
+use crate::events::{Feed, Relay, RelayStatus};
 use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
@@ -33,6 +33,7 @@ const PUBLISH_TIME_LIMIT: Duration = Duration::from_secs(8);
 pub struct App {
     http_addr: SocketAddr,
     http: ServerHandle,
+    streams_stop: CancellationToken,
     broker: Option<Broker>,
     relay: JoinHandle<()>,
     relay_stop: CancellationToken,
@@ -89,6 +90,7 @@ impl App {
         store.metrics().register(own);
         metrics.register(own);
         status.register(&mut registry);
+        let streams_stop = CancellationToken::new();
         let state = HttpState {
             store: store.clone(),
             relay: status,
@@ -97,6 +99,9 @@ impl App {
             delivery: delivery(&config),
             registry: Arc::new(registry),
             metrics,
+            feed: Feed::new(store.clone()),
+            stream_limits: config.http.streams,
+            stop: streams_stop.clone(),
         };
         let Listening {
             address,
@@ -117,6 +122,7 @@ impl App {
         Ok(Self {
             http_addr: address,
             http: handle,
+            streams_stop,
             broker,
             relay,
             relay_stop,
@@ -159,6 +165,8 @@ impl App {
     pub async fn stop(self) {
         let now = Instant::now();
         let (publish_until, deadline) = (now + PUBLISH_TIME_LIMIT, now + STOP_TIME_LIMIT);
+        // Streams never finish by themselves.
+        self.streams_stop.cancel();
         if timeout_at(publish_until, self.http.stop(true)).await.is_err() {
             tracing::warn!("requests were still running and are cut off");
         }

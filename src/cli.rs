@@ -4,7 +4,7 @@ mod health;
 mod message;
 mod output;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -39,6 +39,16 @@ pub enum Command {
     Serve,
     /// Create the database or bring it up to date, then exit
     Migrate,
+    /// Write a copy of the database into a new file; the service may run meanwhile
+    Backup {
+        /// The file, which must not exist
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database; the service must not run, and every cursor and ETag becomes invalid
+    Restore {
+        /// A file that `sensorcast backup` wrote
+        file: PathBuf,
+    },
     /// Print the OpenAPI document as YAML
     Openapi {
         /// Print JSON instead

@@ -26,21 +26,24 @@ fn main() -> ExitCode {
 }
 
 fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
+    let path = config.store.path.clone();
+    if !matches!(command, Command::Openapi { .. } | Command::Health) {
+        telemetry::start(&config.log)?;
+    }
     match command {
-        Command::Serve => {
-            telemetry::start(&config.log)?;
-            block_on(app::run(config))
-        }
-        Command::Migrate => {
-            telemetry::start(&config.log)?;
-            let path = config.store.path;
-            block_on(async {
-                store::migrate(&path)
-                    .await
-                    .map(drop)
-                    .context("the database cannot be migrated")
-            })
-        }
+        Command::Serve => block_on(app::run(config)),
+        Command::Migrate => block_on(async {
+            let migrated = store::migrate(&path).await;
+            migrated.context("the database cannot be migrated")
+        }),
+        Command::Backup { file } => block_on(async {
+            let made = store::backup(&path, &file).await;
+            made.context("no backup was made")
+        }),
+        Command::Restore { file } => block_on(async {
+            let store::Restored { epoch, head } = store::restore(&path, &file).await.context("nothing was restored")?;
+            cli::print(&format!("restored at revision {head}; the new epoch is {epoch}"))
+        }),
         Command::Openapi { json: true } => cli::print(&http::openapi_json(config.http.public_base())?),
         Command::Openapi { json: false } => cli::print(&http::openapi_yaml(config.http.public_base())?),
         Command::Asyncapi { json } => {

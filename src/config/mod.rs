@@ -43,6 +43,8 @@ pub struct HttpConfig {
     pub require_if_match: bool,
     /// What a client may ask of the server.
     pub limits: HttpLimits,
+    /// The bounds of event streams.
+    pub streams: StreamLimits,
 }
 
 /// What a client may ask of the server; beyond it comes a clear answer, or the connection is cut.
@@ -71,6 +73,28 @@ impl Default for HttpLimits {
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
             connections: 10_000,
+        }
+    }
+}
+
+/// The bounds of event streams; not set from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamLimits {
+    /// The most that are open at once.
+    pub max_open: i64,
+    /// How often a stream says that it lives.
+    pub keep_alive: Duration,
+    /// A reader that takes nothing for this long, while there is something to take, is closed; at twice this the system
+    /// hangs up on it.
+    pub stall: Duration,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            max_open: 10_000,
+            keep_alive: Duration::from_secs(15),
+            stall: Duration::from_secs(10),
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use url::Url;
 
 use super::urls::{self, OptionalUrl, without_credentials};
-use super::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, values};
+use super::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits, values};
 
 // The settings as clap reads them: a flag wins over the environment, and that over the default. `.env` counts as
 // environment, because `load_dotenv` fills in what is unset there. (Not a doc comment: clap would print it as help.)
@@ -149,6 +149,7 @@ impl Settings {
                     body_timeout: self.http_body_timeout_ms,
                     connections: self.http_max_connections,
                 },
+                streams: StreamLimits::default(),
             },
             store: StoreConfig {
                 path: self.database_url,

@@ -9,8 +9,11 @@
 //! read from the log: the acknowledgement of the event is then that of both, because answers are taken in order. All
 //! that is sent on a connection goes through one queue in the order in which it was read, so that a retained state never
 //! goes back.
+//!
+//! [`Feed`] is the same log for those who read it over HTTP, each at its own cursor.
 
 mod announcer;
+mod feed;
 mod keeper;
 mod log;
 mod metrics;
@@ -29,6 +32,7 @@ mod state_tests;
 #[cfg(test)]
 mod tests;
 
+pub use feed::{Feed, FeedError, Reader, Selection, Start};
 pub use log::EventLog;
 pub use relay::Relay;
 pub use sink::{Acknowledgement, Answer, Connection, Refusal, Sink, Verdict};

@@ -132,6 +132,8 @@ impl EventLog for MemoryLog {
         let event = |revision: i64| StoredEvent {
             revision: Revision::new(revision),
             sensor: id_of((revision - 1) % self.sensors + 1),
+            name: "s1".into(),
+            former_name: None,
             kind: if state.deletions.contains(&revision) {
                 ChangeKind::Deleted
             } else {

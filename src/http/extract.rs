@@ -9,8 +9,8 @@ use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use tokio::time::timeout;
 use url::form_urlencoded;
@@ -59,6 +59,21 @@ impl<T: DeserializeOwned + Validate> FromRequest for Parameters<T> {
 #[derive(Debug, Clone, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct NoParameters {}
+
+/// Reads a number in digits alone: Rust would take a sign, too. For `#[serde(deserialize_with)]` in a query.
+///
+/// # Errors
+/// When it is none, or has more than 32 bits.
+pub fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let number = text
+        .parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    number
+        .map(Some)
+        .ok_or_else(|| D::Error::custom("must be a number in its range, in digits alone"))
+}
 
 fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));

@@ -25,7 +25,7 @@ const PLAIN_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct HttpMetrics {
     // A histogram counts, too: `_count` is the number of requests.
     duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
-    open_streams: Gauge,
+    pub(super) open_streams: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -5,6 +5,7 @@ mod allow;
 mod conditional;
 mod documents;
 mod entry;
+mod events;
 mod extract;
 mod frame;
 mod health;
@@ -33,11 +34,13 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{App, HttpResponse, middleware};
 use prometheus_client::registry::Registry;
+use socket2::SockRef;
+use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 
-use crate::config::{HttpConfig, HttpLimits};
-use crate::events::RelayStatus;
+use crate::config::{HttpConfig, HttpLimits, StreamLimits};
+use crate::events::{Feed, RelayStatus};
 use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
@@ -67,6 +70,12 @@ pub struct HttpState {
     pub registry: Arc<Registry>,
     /// Those of this side.
     pub metrics: HttpMetrics,
+    /// The log, for those who read it by cursor.
+    pub feed: Feed,
+    /// The bounds of event streams.
+    pub stream_limits: StreamLimits,
+    /// When it is cancelled, streams and long polls end.
+    pub stop: CancellationToken,
 }
 
 impl HttpState {
@@ -97,6 +106,7 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
     let listener = TcpListener::bind(config.bind)?;
     let address = listener.local_addr()?;
     let limits = config.limits;
+    let hang_up_after = config.streams.stall * 2;
     let state = Data::new(state);
     let builder = Server::build()
         .workers(workers())
@@ -117,7 +127,8 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .client_disconnect_timeout(DISCONNECT_TIME_LIMIT)
             .local_addr(address)
             .h1(app);
-        fn_service(|stream: TcpStream| {
+        fn_service(move |stream: TcpStream| {
+            hang_up_on_silence(&stream, hang_up_after);
             let peer = stream.peer_addr().ok();
             ready(Ok((StrictLines::new(stream), peer)))
         })
@@ -152,6 +163,14 @@ fn app(
         .into_app()
         .into_factory()
         .map_err(|error| error.error_response())
+}
+
+/// Lets the system end the connection of a client that takes nothing for `limit`, be it gone or only not reading: the
+/// framework would wait for it for ever.
+fn hang_up_on_silence(stream: &TcpStream, limit: Duration) {
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(limit)) {
+        tracing::warn!(%error, "a connection has no time limit for a silent client");
+    }
 }
 
 /// Threads that answer requests: as many as there are cores.

@@ -11,21 +11,37 @@ use super::problem::{self, Problem};
 /// # Errors
 /// 406 when its `Accept` excludes it or cannot be read.
 pub fn require_acceptable(request: &HttpRequest, offered: &Mime) -> Result<(), Problem> {
-    let refused = |detail: String| Err(Problem::new(&problem::NOT_ACCEPTABLE, detail));
+    choose(request, [offered]).map(drop)
+}
+
+/// Which of `offered`, media types without parameters, the client likes best: by quality, then by how exactly it names
+/// it, then the first one.
+///
+/// # Errors
+/// 406 when its `Accept` excludes all of them or cannot be read.
+pub fn choose<'a, const N: usize>(request: &HttpRequest, offered: [&'a Mime; N]) -> Result<&'a Mime, Problem> {
+    let refused = |detail: String| Problem::new(&problem::NOT_ACCEPTABLE, detail);
     if !request.headers().contains_key(header::ACCEPT) {
-        return Ok(());
+        return Ok(offered[0]);
     }
     let Ok(Accept(ranges)) = Accept::parse(request) else {
-        return refused("the Accept header cannot be read".to_owned());
+        return Err(refused("the Accept header cannot be read".to_owned()));
     };
-    // RFC 9110 §12.5.1: of the ranges that fit, the most specific one decides.
-    let fitting = ranges
-        .iter()
-        .filter_map(|range| specificity(&range.item, offered).map(|rank| (rank, range.quality)));
-    match fitting.max_by_key(|(rank, _)| *rank) {
-        Some((_, quality)) if quality > header::Quality::ZERO => Ok(()),
-        _ => refused(format!("this resource is available as {offered}")),
-    }
+    let liking = |offered: &Mime| {
+        // RFC 9110 §12.5.1: of the ranges that fit, the most specific one decides.
+        let fitting = ranges
+            .iter()
+            .filter_map(|range| specificity(&range.item, offered).map(|rank| (rank, range.quality)));
+        let (rank, quality) = fitting.max_by_key(|(rank, _)| *rank)?;
+        (quality > header::Quality::ZERO).then_some((quality, rank))
+    };
+    // The last one of equals is the greatest, hence the reverse.
+    let accepted = offered.into_iter().rev().filter_map(|mime| Some((liking(mime)?, mime)));
+    let best = accepted.max_by_key(|(liking, _)| *liking);
+    best.map(|(_, mime)| mime).ok_or_else(|| {
+        let names: Vec<_> = offered.iter().map(|mime| mime.essence_str()).collect();
+        refused(format!("this resource is available as {}", names.join(" or ")))
+    })
 }
 
 fn specificity(range: &Mime, offered: &Mime) -> Option<u8> {

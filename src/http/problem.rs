@@ -13,7 +13,7 @@ use utoipa::openapi::header::Header;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 pub use super::problem_kinds::*;
-use crate::domain::Fault;
+use crate::domain::{Epoch, Fault, Revision};
 use crate::wire::link::{Link, LinkBase};
 
 const MEDIA_TYPE: &str = "application/problem+json";
@@ -112,7 +112,17 @@ pub struct Problem {
     detail: String,
     errors: Vec<Fault>,
     links: Vec<Link>,
+    // Boxed, because few problems have them.
+    log_bounds: Option<Box<LogBounds>>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Which events there are.
+#[derive(Debug)]
+struct LogBounds {
+    epoch: Epoch,
+    oldest: Revision,
+    head: Revision,
 }
 
 /// An error as RFC 9457 has it: media type `application/problem+json`.
@@ -139,6 +149,18 @@ pub struct ProblemForm<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FaultForm<'a>>,
+    /// The life of the store that `oldest` and `head` belong to; on 410.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z2-7]{8}$", nullable = false, example = "k3f7q2vt")]
+    epoch: Option<&'a str>,
+    /// The oldest event that is kept; on 410.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, nullable = false, example = 31)]
+    oldest: Option<i64>,
+    /// The newest event; on 410.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, nullable = false, example = 45)]
+    head: Option<i64>,
     /// Where to go from here.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false, value_type = Vec<Link>)]
@@ -165,6 +187,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             links: Vec::new(),
+            log_bounds: None,
             headers: Vec::new(),
         }
     }
@@ -195,6 +218,13 @@ impl Problem {
         self
     }
 
+    /// Tells which events there are.
+    #[must_use]
+    pub fn with_log_bounds(mut self, epoch: Epoch, oldest: Revision, head: Revision) -> Self {
+        self.log_bounds = Some(Box::new(LogBounds { epoch, oldest, head }));
+        self
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -218,7 +248,13 @@ impl Problem {
     /// The answer. `instance` is the path that was requested.
     #[must_use]
     pub fn respond(&self, links: &LinkBase, instance: &str) -> HttpResponse {
-        let document = ProblemForm::new(self.kind, &self.detail, instance, &self.errors, &self.links, links);
+        let bounds = self.log_bounds.as_deref();
+        let document = ProblemForm {
+            epoch: bounds.map(|bounds| bounds.epoch.as_str()),
+            oldest: bounds.map(|bounds| bounds.oldest.get()),
+            head: bounds.map(|bounds| bounds.head.get()),
+            ..ProblemForm::new(self.kind, &self.detail, instance, &self.errors, &self.links, links)
+        };
         let mut response = HttpResponse::build(self.kind.status);
         for header in &self.headers {
             response.append_header(header.clone());
@@ -245,6 +281,9 @@ impl<'a> ProblemForm<'a> {
             detail,
             instance,
             errors: errors.iter().map(FaultForm::from).collect(),
+            epoch: None,
+            oldest: None,
+            head: None,
             links,
         }
     }

@@ -104,6 +104,10 @@ kinds! {
         "While a sensor stays inactive, its value does not change.",
         "Activate it first, or in the same request: {\"status\": \"active\", \"value\": …}. The `activate` link leads there.",
         example("PATCH /sensors/boiler-temp", "While a sensor stays inactive, its value does not change.").link("activate");
+    CURSOR_EXPIRED, GONE, "cursor-expired", "The events after the cursor are no longer kept",
+        "The cursor is older than the oldest event that is kept, or it belongs to another epoch: the store was restored from a backup. `oldest` and `head` tell which events there are.",
+        "Read the sensors again (the `collection` link), and go on with the events after that.",
+        example("GET /events?after=k3f7q2vt.7", "The cursor is older than the oldest event that is kept.");
     PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The sensor is not in the state that the request demands",
         "If-Match or If-None-Match does not hold: somebody else changed, created or deleted the sensor. The ETag header has its present tag.",
         "Read it again, decide anew, and send the request with that tag.",
@@ -140,6 +144,10 @@ kinds! {
         "Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",
         example("POST /sensors", "Nothing was changed. Send the request again after the seconds in Retry-After.");
+    TOO_MANY_STREAMS, SERVICE_UNAVAILABLE, "too-many-streams", "Too many event streams are open",
+        "The service holds as many event streams open as it may.",
+        "Try again after the seconds in Retry-After, or read pages, with `wait` if you like.",
+        example("GET /events", "The service holds as many event streams open as it may.");
     OUTCOME_UNKNOWN, SERVICE_UNAVAILABLE, "outcome-unknown", "It is unknown whether the change was made",
         "The disk failed while the change was being committed. The service restarts and finds out.",
         "Read the sensor after that.",

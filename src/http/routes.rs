@@ -4,7 +4,7 @@
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::allow::allow;
-use super::{documents, entry, health, metrics, problem_pages, sensors};
+use super::{documents, entry, events, health, metrics, problem_pages, sensors};
 
 /// Every route of the service but the pages of Swagger UI.
 pub fn configure(routes: &mut ServiceConfig) {
@@ -23,6 +23,12 @@ pub fn configure(routes: &mut ServiceConfig) {
     routes.service(sensors::patch::patch);
     routes.service(sensors::delete::remove);
     routes.service(allow("/sensors/{sensor}", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"));
+
+    // GET /events, /sensors/{sensor}/events
+    routes.service(events::all);
+    routes.service(events::of_sensor);
+    routes.service(allow("/events", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/sensors/{sensor}/events", "GET, HEAD, OPTIONS"));
 
     // GET /health/live, /health/ready, /metrics
     routes.service(health::live);

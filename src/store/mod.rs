@@ -4,6 +4,7 @@
 //! One task, the writer, owns the only connection that writes ([`writer`]); reads have connections of their own
 //! ([`reads`]). What is committed shows in [`Store::head`].
 
+mod backup;
 mod error;
 mod metrics;
 mod open;
@@ -19,6 +20,7 @@ use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use backup::{BackupError, Restored, backup, restore};
 pub use error::{StoreError, WriteError};
 pub use metrics::StoreMetrics;
 pub use open::{OpenError, migrate};
@@ -104,6 +106,10 @@ pub struct StoredEvent {
     pub revision: Revision,
     /// The sensor that changed.
     pub sensor: SensorId,
+    /// Its name after the change, or its last one. Empty in events that are older than the column and tell no name.
+    pub name: Box<str>,
+    /// Its name before the change, where that gave it another.
+    pub former_name: Option<Box<str>>,
     /// What happened to it.
     pub kind: ChangeKind,
     /// When.

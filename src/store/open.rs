@@ -20,7 +20,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// corrupt it.
 const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// The `application_id` that the first migration writes: 'sens' in ASCII.
-const APPLICATION_ID: i64 = 0x7365_6e73;
+pub(super) const APPLICATION_ID: i64 = 0x7365_6e73;
 /// What the write-ahead log is cut back to after a checkpoint.
 const JOURNAL_SIZE_LIMIT_BYTES: &str = "67108864";
 /// Connections that read. More than the cores of a small machine gain nothing.
@@ -129,7 +129,7 @@ impl Store {
 
 /// Takes the lock of the operating system that a second process on the same file will miss. It goes with the process,
 /// however that ends. SQLite's own exclusive mode would keep this process's readers out, too.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let in_file = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::File { path, source }
@@ -146,7 +146,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-async fn connect_writer(path: &Path) -> Result<SqliteConnection, OpenError> {
+pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, OpenError> {
     let options = connect_options(path).create_if_missing(true);
     let mut connection = options.connect().await.map_err(|error| database(path, error))?;
     check_sqlite(&mut connection)
@@ -210,12 +210,15 @@ async fn check_application(path: &Path, connection: &mut SqliteConnection) -> Re
     Ok(())
 }
 
-/// The epoch and the newest revision; a new database gets its epoch here, from SQLite's own source of randomness.
+/// A new epoch, from SQLite's own source of randomness.
+pub(super) async fn new_epoch(connection: &mut SqliteConnection) -> sqlx::Result<Epoch> {
+    let random: i64 = sqlx::query_scalar("SELECT random()").fetch_one(connection).await?;
+    Ok(Epoch::from_random(random.cast_unsigned()))
+}
+
+/// The epoch and the newest revision; a new database gets its epoch here.
 async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Revision)> {
-    let random: i64 = sqlx::query_scalar("SELECT random()")
-        .fetch_one(&mut *connection)
-        .await?;
-    let fresh = Epoch::from_random(random.cast_unsigned());
+    let fresh = new_epoch(connection).await?;
     let fresh = fresh.as_str();
     sqlx::query!("INSERT OR IGNORE INTO store (id, epoch, head) VALUES (1, ?, 0)", fresh)
         .execute(&mut *connection)
@@ -230,7 +233,7 @@ async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Rev
     Ok((epoch, Revision::new(row.head)))
 }
 
-fn database(path: &Path, error: impl Into<anyhow::Error>) -> OpenError {
+pub(super) fn database(path: &Path, error: impl Into<anyhow::Error>) -> OpenError {
     OpenError::Database {
         path: path.to_owned(),
         source: error.into(),

@@ -45,6 +45,8 @@ impl SensorRow {
 struct EventRow {
     revision: i64,
     sensor_id: String,
+    name: String,
+    former_name: Option<String>,
     kind: String,
     committed_at_ms: i64,
     payload: String,
@@ -55,6 +57,8 @@ impl EventRow {
         Ok(StoredEvent {
             revision: Revision::new(self.revision),
             sensor: self.sensor_id.parse().map_err(damaged)?,
+            name: self.name.into(),
+            former_name: self.former_name.map(Into::into),
             kind: match self.kind.as_str() {
                 "created" => ChangeKind::Created,
                 "modified" => ChangeKind::Modified,
@@ -173,7 +177,7 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = sqlx::query_as!(
             EventRow,
-            "SELECT revision, sensor_id, kind, committed_at_ms, payload FROM events
+            "SELECT revision, sensor_id, name, former_name, kind, committed_at_ms, payload FROM events
              WHERE revision > ? ORDER BY revision LIMIT ?",
             after,
             limit
@@ -181,6 +185,45 @@ impl Store {
         .fetch_all(&self.inner.reads)
         .await?;
         rows.into_iter().map(EventRow::into_event).collect()
+    }
+
+    /// At most `limit` events of one sensor after the revision `after`, oldest first; also of one that is gone.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn events_of(
+        &self,
+        sensor: SensorId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let (sensor, after) = (sensor.to_string(), after.get());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = sqlx::query_as!(
+            EventRow,
+            "SELECT revision, sensor_id, name, former_name, kind, committed_at_ms, payload FROM events
+             WHERE sensor_id = ? AND revision > ? ORDER BY revision LIMIT ?",
+            sensor,
+            after,
+            limit
+        )
+        .fetch_all(&self.inner.reads)
+        .await?;
+        rows.into_iter().map(EventRow::into_event).collect()
+    }
+
+    /// The newest event that is no longer kept: every event after it is in the log.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn pruned_to(&self) -> Result<Revision, StoreError> {
+        // An empty log has the head behind it, whatever became of its events.
+        let pruned_to = sqlx::query_scalar!(
+            r#"SELECT coalesce((SELECT min(revision) - 1 FROM events), head) AS "pruned_to!: i64" FROM store"#
+        )
+        .fetch_one(&self.inner.reads)
+        .await?;
+        Ok(Revision::new(pruned_to))
     }
 
     /// The last event up to which the broker has acknowledged all.

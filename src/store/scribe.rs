@@ -6,9 +6,7 @@ use sqlx::error::DatabaseError;
 use super::reads::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, WriteError};
-use crate::domain::{
-    Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorId, SensorName, SensorRef, Status,
-};
+use crate::domain::{Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorName, SensorRef, Status};
 use crate::wire::event::{Body, payload};
 use crate::wire::link::LinkBase;
 use crate::wire::merge_patch;
@@ -84,8 +82,8 @@ impl Scribe {
         self.append(
             connection,
             ChangeKind::Created,
-            sensor.id,
             None,
+            sensor,
             Body::State(state),
             moment,
         )
@@ -127,15 +125,8 @@ impl Scribe {
                 Body::Changes(&changes)
             }
         };
-        self.append(
-            connection,
-            ChangeKind::Modified,
-            next.id,
-            Some(current.revision),
-            body,
-            moment,
-        )
-        .await?;
+        self.append(connection, ChangeKind::Modified, Some(current), next, body, moment)
+            .await?;
         Ok(Ok(Outcome::Modified(record)))
     }
 
@@ -145,38 +136,41 @@ impl Scribe {
             .execute(&mut *connection)
             .await?;
         affected_one(&deleted)?;
-        self.append(
-            connection,
-            ChangeKind::Deleted,
-            current.id,
-            Some(current.revision),
-            Body::Gone,
-            moment,
-        )
-        .await?;
+        let kind = ChangeKind::Deleted;
+        self.append(connection, kind, Some(current), current, Body::Gone, moment)
+            .await?;
         Ok(Ok(Outcome::Deleted(current.id, moment.revision)))
     }
 
-    /// Appends an event to the log: the only place that does.
+    /// Appends an event to the log: the only place that does. `sensor` is the sensor as it is now, or was last.
     async fn append(
         &self,
         connection: &mut SqliteConnection,
         kind: ChangeKind,
-        sensor: SensorId,
-        previous: Option<Revision>,
+        before: Option<&Sensor>,
+        sensor: &Sensor,
         body: Body<'_>,
         moment: Moment,
     ) -> Result<(), StoreError> {
-        let payload = payload(kind, sensor, &self.epoch, moment.revision, previous, body).map_err(damaged)?;
-        let (revision, sensor_id, kind) = (moment.revision.get(), sensor.to_string(), kind.as_str());
+        let previous = before.map(|before| before.revision);
+        let payload = payload(kind, sensor.id, &self.epoch, moment.revision, previous, body).map_err(damaged)?;
+        let (revision, sensor_id, kind) = (moment.revision.get(), sensor.id.to_string(), kind.as_str());
         let committed_at_ms = moment.now.unix_ms();
+        let name = &sensor.properties.name;
+        let former_name = before
+            .map(|before| &before.properties.name)
+            .filter(|former| *former != name);
+        let (name, former_name) = (name.as_str(), former_name.map(SensorName::as_str));
         let inserted = sqlx::query!(
-            "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             revision,
             sensor_id,
             kind,
             committed_at_ms,
-            payload
+            payload,
+            name,
+            former_name
         )
         .execute(connection)
         .await?;

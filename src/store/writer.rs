@@ -19,8 +19,10 @@ use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorR
 const MAX_GROUP: usize = 256;
 /// How often the log is looked through for events that may go.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
+/// How soon again when there were as many as one step removes: faster than events are written, and with room for writes.
+const NEXT_PRUNE_DELAY: Duration = Duration::from_millis(50);
 /// The most events that one step of pruning removes, so that no write waits long behind it.
-const MAX_PRUNED_AT_ONCE: i64 = 2_000;
+const MAX_PRUNED_AT_ONCE: u32 = 2_000;
 
 /// What a write did, once it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,8 +127,12 @@ impl Writer {
             let first = tokio::select! {
                 first = self.queue.recv() => first,
                 _ = prune_tick.tick() => {
-                    if !self.prune().await {
-                        return;
+                    match self.prune().await {
+                        None => return,
+                        Some(pruned) if pruned >= u64::from(MAX_PRUNED_AT_ONCE) => {
+                            prune_tick.reset_after(NEXT_PRUNE_DELAY);
+                        }
+                        Some(_) => {}
                     }
                     continue;
                 }
@@ -254,29 +260,32 @@ impl Writer {
         }
     }
 
-    /// Removes a bounded number of events that may go. `false` when the disk failed, after which nothing may be written.
-    async fn prune(&mut self) -> bool {
+    /// Removes a bounded number of events that may go, and gives how many. `None` when the disk failed, after which nothing
+    /// may be written.
+    async fn prune(&mut self) -> Option<u64> {
         let keep_ms = i64::from(self.retention.hours) * 3_600_000;
         let committed_before_ms = self.clock.now().unix_ms().saturating_sub(keep_ms);
         let head = *self.announce.borrow();
         let min_events = i64::try_from(self.retention.min_events).unwrap_or(i64::MAX);
         let last = Revision::new(head.get().saturating_sub(min_events));
-        let pruned = scribe::prune(&mut self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE).await;
-        match pruned {
-            Ok(pruned) => drop(self.metrics.events_pruned.inc_by(pruned)),
+        let limit = MAX_PRUNED_AT_ONCE.into();
+        let pruned = match scribe::prune(&mut self.connection, last, committed_before_ms, limit).await {
+            Ok(pruned) => pruned,
             Err(error) if StoreError::is_full(&error) => {
                 tracing::warn!(%error, "pruning the event log failed; it is tried again");
+                0
             }
             Err(error) => {
                 tracing::error!(%error, "pruning the event log failed: stopping, so that the next start recovers");
-                return false;
+                return None;
             }
-        }
+        };
+        self.metrics.events_pruned.inc_by(pruned);
         if let Ok(oldest) = scribe::oldest_event(&mut self.connection).await {
             self.metrics
                 .events_kept
                 .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
         }
-        true
+        Some(pruned)
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::{SensorId, SensorRef, Status};
 #[derive(Debug, Clone, Serialize, PartialEq, Eq, ToSchema)]
 pub struct Link {
     /// The relation: an IANA-registered name where one exists (`self`, `collection`, `first`, `next`, `monitor`, …),
-    /// otherwise the name of an action (`create`, `report`, `activate`, `deactivate`).
+    /// otherwise a plain name (`events`, `resume`) or that of an action (`create`, `report`, `activate`, `deactivate`).
     #[schema(example = "self")]
     pub rel: &'static str,
     /// An absolute URL.
@@ -141,6 +141,7 @@ impl LinkBase {
             ],
             Status::Inactive => vec![Link::action("activate", &own, "PATCH", PATCH_TYPE)],
         });
+        links.push(Link::new("events", format!("{own}/events")));
         links.push(self.monitor(&format!("sensors/{id}")));
         links
     }
@@ -157,16 +158,17 @@ mod tests {
         let relations = |status| -> Vec<_> { base.of_sensor(id, status).into_iter().map(|link| link.rel).collect() };
         assert_eq!(
             relations(Status::Active),
-            ["self", "collection", "report", "deactivate", "monitor"]
+            ["self", "collection", "report", "deactivate", "events", "monitor"]
         );
         assert_eq!(
             relations(Status::Inactive),
-            ["self", "collection", "activate", "monitor"]
+            ["self", "collection", "activate", "events", "monitor"]
         );
         let links = base.of_sensor(id, Status::Active);
         assert_eq!(links[0].href, format!("https://example.org/api/sensors/{id}"));
-        assert_eq!(links[4].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
-        assert_eq!(links[4].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
+        assert_eq!(links[4].href, format!("https://example.org/api/sensors/{id}/events"));
+        assert_eq!(links[5].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
+        assert_eq!(links[5].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
     }
 
     #[test]

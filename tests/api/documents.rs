@@ -18,7 +18,14 @@ async fn the_entry_point_links_to_everything_else_and_the_links_work() {
     let entry = service.get("/").await.expect(200).json();
     let mut urls = Vec::new();
     own_urls(&entry, &service.public_url, &mut urls);
-    for path in ["/sensors", "/openapi.json", "/docs", "/health/ready", "/metrics"] {
+    for path in [
+        "/sensors",
+        "/events",
+        "/openapi.json",
+        "/docs",
+        "/health/ready",
+        "/metrics",
+    ] {
         let url = format!("{}{path}", service.public_url);
         assert!(
             urls.iter().any(|found| found.trim_end_matches('/') == url),

@@ -4,6 +4,8 @@ use crate::harness::{Service, exchange};
 
 const READ_ONLY: [&str; 8] = [
     "/",
+    "/events",
+    "/sensors/s1/events",
     "/health/live",
     "/health/ready",
     "/metrics",

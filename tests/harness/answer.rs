@@ -1,6 +1,9 @@
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::members_of;
 
 /// An HTTP answer, read to its end. Whatever holds for every answer of the service was checked when it was made.
 #[derive(Debug, Clone)]
@@ -72,6 +75,16 @@ impl Answer {
     #[track_caller]
     pub fn revision(&self) -> i64 {
         self.json()["revision"].as_i64().expect("a revision")
+    }
+
+    /// The events of a page of the log, as their exact text.
+    #[track_caller]
+    pub fn events(&self) -> Vec<String> {
+        let members = members_of(self.text());
+        let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["epoch", "head", "events", "links"]);
+        let events: Vec<Box<RawValue>> = serde_json::from_str(&members[2].1).expect("an array");
+        events.iter().map(|event| event.get().to_owned()).collect()
     }
 
     /// The path of the sensor by its id.

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use reqwest::{Body, Client, Method};
 use serde_json::Value;
 
-use super::{Answer, Event};
+use super::{Answer, Event, EventStream};
 
 /// The media type of RFC 7396.
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -66,6 +66,18 @@ impl Http {
         self.request("HEAD", path, &[], "").await
     }
 
+    /// HEAD with an `Accept` header.
+    pub async fn head_of(&self, path: &str, accept: &str) -> Answer {
+        self.request("HEAD", path, &[("accept", accept)], "").await.expect(200)
+    }
+
+    /// The status of an answer, whose body is not read.
+    pub async fn try_status(&self, path: &str, (name, value): (&str, &str)) -> Option<u16> {
+        let request = self.client.get(format!("http://{}{path}", self.addr));
+        let response = request.header(name, value).send().await.ok()?;
+        Some(response.status().as_u16())
+    }
+
     /// POST /sensors
     pub async fn post(&self, body: &Value) -> Answer {
         self.request("POST", "/sensors", &[JSON], body.to_string()).await
@@ -98,6 +110,29 @@ impl Http {
     pub async fn patch_if(&self, path: &str, condition: (&str, &str), body: &Value) -> Answer {
         let headers = [("content-type", MERGE_PATCH), condition];
         self.request("PATCH", path, &headers, body.to_string()).await
+    }
+
+    /// Opens a stream of Server-Sent Events.
+    pub async fn event_stream(&self, path: &str, headers: &[(&str, &str)]) -> EventStream {
+        let request = self.client.get(format!("http://{}{path}", self.addr));
+        let request = request.header("accept", "text/event-stream");
+        let request = headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        EventStream::new(request.send().await.expect("a head"))
+    }
+
+    /// The bytes of all events after `after`, page by page.
+    pub async fn events_after(&self, after: &str) -> Vec<String> {
+        let mut events = Vec::new();
+        let mut page = self.get(&format!("/events?after={after}&limit=7")).await.expect(200);
+        loop {
+            events.extend(page.events());
+            let Some(next) = link(&page.json(), "next") else {
+                return events;
+            };
+            page = self.follow(&next).await.expect(200);
+        }
     }
 
     /// GET of a link that the service gave out.

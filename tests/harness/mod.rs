@@ -8,6 +8,7 @@
 
 mod answer;
 mod event;
+mod event_stream;
 mod http;
 mod mosquitto;
 mod process;
@@ -15,9 +16,11 @@ mod proxy;
 mod raw;
 mod service;
 mod subscriber;
+mod websocket;
 
 pub use answer::{Answer, Problem};
 pub use event::{Event, Mirror, members_of, merge};
+pub use event_stream::{Block, EventStream};
 pub use http::{Http, MERGE_PATCH, link};
 pub use mosquitto::Mosquitto;
 pub use process::{Process, Settings, binary};
@@ -25,6 +28,7 @@ pub use proxy::Proxy;
 pub use raw::{RawAnswer, exchange, exchange_many};
 pub use service::{PUBLIC_URL, Service};
 pub use subscriber::{Message, Subscriber, Version};
+pub use websocket::{Frame, WebSocket};
 
 use std::future::Future;
 use std::net::TcpListener;

@@ -25,7 +25,12 @@ pub struct Process {
 impl Process {
     /// Starts `sensorcast` and waits until it is ready.
     pub async fn start(settings: &Settings) -> Self {
-        let mut process = Self::spawn(settings);
+        Self::start_with(settings, &[]).await
+    }
+
+    /// As [`Process::start`], with more variables.
+    pub async fn start_with(settings: &Settings, variables: &[(&str, &str)]) -> Self {
+        let mut process = Self::spawn_with(settings, variables);
         let http = process.http.clone();
         let url = format!("http://{}/health/ready", http.addr);
         eventually("the process is ready", || {
@@ -48,12 +53,17 @@ impl Process {
 
     /// Starts `sensorcast` and waits for nothing.
     pub fn spawn(settings: &Settings) -> Self {
+        Self::spawn_with(settings, &[])
+    }
+
+    fn spawn_with(settings: &Settings, variables: &[(&str, &str)]) -> Self {
         let bind = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let log = settings.folder.join(format!("{}.log", bind.port()));
         let output = File::create(&log).expect("a log file");
         let mut command = binary(&settings.folder);
         command
             .env("HTTP_BIND", bind.to_string())
+            .envs(variables.iter().copied())
             .stdout(output.try_clone().expect("a second handle"))
             .stderr(output);
         if let Some(url) = &settings.mqtt_url {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sensorcast::app::App;
 use sensorcast::clock::Clock;
-use sensorcast::config::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig};
+use sensorcast::config::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits};
 use tempfile::TempDir;
 
 use super::{Http, Mosquitto, Subscriber, Version, eventually};
@@ -31,7 +31,7 @@ impl Service {
         Self::start_with_clock(Clock::system(), adapt).await
     }
 
-    /// With a clock of the test's choice.
+    /// With settings and a clock of the test's choice.
     pub async fn start_with_clock(clock: Clock, adapt: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut config = config_in(folder.path());
@@ -101,6 +101,7 @@ fn config_in(folder: &Path) -> Config {
             public_url: PUBLIC_URL.parse().expect("a URL"),
             require_if_match: false,
             limits: HttpLimits::default(),
+            streams: StreamLimits::default(),
         },
         store: StoreConfig {
             path: folder.join("sensorcast.db"),

@@ -36,6 +36,8 @@ pub fn event(revision: i64) -> StoredEvent {
     StoredEvent {
         revision: Revision::new(revision),
         sensor,
+        name: "s1".into(),
+        former_name: None,
         kind: ChangeKind::Modified,
         committed_at: Timestamp::from_unix_ms(1_795_345_200_123 + revision).unwrap(),
         payload: format!(

@@ -104,7 +104,7 @@ enum Form {
 }
 
 #[rustfmt::skip]
-const RESPONSE_HEADERS: [Row; 11] = [
+const RESPONSE_HEADERS: [Row; 12] = [
     Row("ETag", Presence::Always, Form::Tag, "\"k3f7q2vt.42\"",
         "The strong tag of the state, `\"{epoch}.{revision}\"`, for `If-Match` and `If-None-Match`"),
     Row(CURRENT_ETAG, Presence::Sometimes, Form::Tag, "\"k3f7q2vt.42\"",
@@ -115,6 +115,8 @@ const RESPONSE_HEADERS: [Row; 11] = [
         "The URL of the sensor by its id, when it was asked for by name"),
     Row("Cache-Control", Presence::Always, Form::Text, "no-cache",
         "How the answer may be kept: `no-cache` is to ask again with `If-None-Match` before use"),
+    Row("Vary", Presence::Always, Form::Text, "Accept, Last-Event-ID",
+        "The headers of the request on which the answer depends"),
     Row("Retry-After", Presence::Always, Form::Seconds, "1",
         "Seconds to wait before the next attempt"),
     Row("Allow", Presence::Always, Form::Text, "GET, HEAD, OPTIONS",
@@ -158,9 +160,9 @@ impl Row {
 }
 
 /// The parameters that several operations have.
-fn parameters() -> [Parameter; 3] {
+fn parameters() -> [Parameter; 4] {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let tags = |name: &str, description: &str, example: &str| {
+    let header = |name: &str, description: &str, example: &str| {
         ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
@@ -181,12 +183,17 @@ fn parameters() -> [Parameter; 3] {
     // The examples let a request through as it stands: any state matches `*`, and none the tag.
     [
         sensor,
-        tags(
+        header(
+            "Last-Event-ID",
+            "The cursor of the last event that the client has; wins over `after`. Browsers send it when they reconnect",
+            "k3f7q2vt.42",
+        ),
+        header(
             "If-Match",
             "The tags of the states in which to go on, separated by commas, or `*` for any; in another state the answer is 412",
             "*",
         ),
-        tags(
+        header(
             "If-None-Match",
             "The tags of the states in which not to go on, separated by commas, or `*` for any: reading such a state is answered with 304, and writing with 412",
             "\"k3f7q2vt.1\"",

@@ -55,9 +55,10 @@ fn head(get: &Operation) -> Operation {
 
 /// The parameters in the path: any text, because OPTIONS is about the place and not about what lives there.
 fn in_path(path: &str) -> Option<Vec<RefOr<Parameter>>> {
-    let (_, name) = path.split_once('{')?;
+    let (_, rest) = path.split_once('{')?;
+    let (name, _) = rest.split_once('}')?;
     let parameter = ParameterBuilder::new()
-        .name(name.trim_end_matches('}'))
+        .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
         .description(Some("Any"))

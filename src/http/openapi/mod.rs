@@ -27,7 +27,7 @@ use crate::wire::link::LinkBase;
     ),
     tags(
         (name = "sensors", description = "The sensors, and how they change"),
-        (name = "events", description = "What is announced over MQTT"),
+        (name = "events", description = "The changes, as MQTT announces them and as the log over HTTP keeps them"),
         (name = "service", description = "The service itself"),
         (name = "methods", description = "HEAD and OPTIONS: the headers of a resource alone, and what it can do"),
     ),

@@ -3,19 +3,18 @@
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 use validator::Validate;
 
-use crate::domain::{Precondition, SensorId};
-use crate::http::extract::Parameters;
+use crate::domain::{Cursor, Precondition, SensorId};
+use crate::http::extract::{Parameters, digits};
 use crate::http::negotiation::require_acceptable;
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::store::Page;
-use crate::wire::link::{Link, LinkBase};
+use crate::wire::link::Link;
 use crate::wire::page::SensorPageForm;
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -105,16 +104,6 @@ pub async fn list(
         .body(body))
 }
 
-/// A number in digits alone: Rust would take a sign, too.
-fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let number = text
-        .parse()
-        .ok()
-        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
-    number.map(Some).ok_or_else(|| D::Error::custom("must be 1 to 500"))
-}
-
 /// `page` has one sensor more than `limit` when another page follows.
 fn render(page: &Page, after: Option<SensorId>, limit: u32, state: &HttpState) -> serde_json::Result<String> {
     let shown = &page.records[..page.records.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
@@ -129,11 +118,12 @@ fn render(page: &Page, after: Option<SensorId>, limit: u32, state: &HttpState) -
         items: items.collect::<serde_json::Result<_>>()?,
         epoch: state.store.epoch().as_str(),
         revision: page.head.get(),
-        links: links(state.links(), after, next, limit),
+        links: links(page, after, next, limit, state),
     })
 }
 
-fn links(base: &LinkBase, after: Option<SensorId>, next: Option<SensorId>, limit: u32) -> Vec<Link> {
+fn links(page: &Page, after: Option<SensorId>, next: Option<SensorId>, limit: u32, state: &HttpState) -> Vec<Link> {
+    let base = state.links();
     let url = |after: Option<SensorId>| match after {
         Some(id) => base.url(&format!("/sensors?limit={limit}&cursor={id}")),
         None => base.url(&format!("/sensors?limit={limit}")),
@@ -142,5 +132,13 @@ fn links(base: &LinkBase, after: Option<SensorId>, next: Option<SensorId>, limit
     links.extend(next.map(|next| Link::new("next", url(Some(next)))));
     links.push(Link::action("create", base.url("/sensors"), "POST", "application/json"));
     links.push(base.monitor("sensors/+"));
+    if after.is_none() {
+        // Only here: after the revision of a later page, changes of what the first page showed would be missed.
+        let cursor = Cursor {
+            epoch: state.store.epoch().clone(),
+            revision: page.head,
+        };
+        links.push(Link::new("events", base.url(&format!("/events?after={cursor}"))));
+    }
     links
 }

@@ -1,0 +1,186 @@
+//! The event log over HTTP: one log, one cursor, and four forms in which it is given out.
+
+mod page;
+mod push;
+mod query;
+mod sse;
+mod websocket;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, route};
+use mime::Mime;
+
+use super::HttpState;
+use super::extract::{Parameters, SensorPath};
+use super::negotiation;
+use super::problem::{self, Problem, problem_responses};
+use crate::domain::{Revision, SensorId, SensorRef};
+use crate::events::{FeedError, Reader};
+use crate::wire::link::Link;
+use crate::wire::page::EventPageForm;
+use query::EventsQuery;
+
+problem_responses!(EventsProblems: NOT_ACCEPTABLE, CURSOR_EXPIRED, TOO_MANY_STREAMS, UNAVAILABLE);
+problem_responses!(SensorEventsProblems: NOT_FOUND, NOT_ACCEPTABLE, CURSOR_EXPIRED, TOO_MANY_STREAMS, UNAVAILABLE);
+
+/// What the path and the query ask for.
+struct Asked {
+    /// The path of the log: `/events`, or that of a sensor.
+    path: String,
+    query: EventsQuery,
+    reader: Reader,
+}
+
+/// The changes of all sensors
+///
+/// The log behind the MQTT topics, in four forms that carry the same events with the same bytes: a page; with `wait` a long
+/// poll; with `Accept: text/event-stream` Server-Sent Events (`id` is the cursor, `event` is created, modified or deleted, a
+/// comment every 15 s tells the head as a cursor); and after an upgrade to WebSocket one event a text message.
+///
+/// For an exact copy of the list: read it, and follow `events` of its first page. After 410 begin anew.
+///
+/// A stream that has filters tells now and then, with an `id` alone, how far it has come. A reader that takes nothing for
+/// 10 seconds is closed. A WebSocket is closed with the last cursor as the reason: 1001 when the service stops, 1013 when the
+/// reader is too slow, 4410 when it has fallen behind what is kept, 1003 when it sends a message, 1009 when that is large.
+#[utoipa::path(
+    get,
+    operation_id = "listEvents",
+    tag = "events",
+    params(
+        EventsQuery,
+        ("Last-Event-ID" = String, Header),
+    ),
+    responses(
+        (status = 101, description = "A WebSocket: every text message is an event"),
+        (status = 200, description = "The events after the cursor", content(
+            (EventPageForm = "application/json"),
+            (String = "text/event-stream", example = "id: k3f7q2vt.45\nevent: deleted\ndata: {\"event\":\"deleted\",\"sensor\":\"01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\",\"epoch\":\"k3f7q2vt\",\"revision\":45,\"previous\":44}\n\n"),
+        ), headers(("Cache-Control" = String), ("Vary" = String))),
+        EventsProblems,
+    ),
+)]
+#[route("/events", method = "GET", method = "HEAD")]
+pub async fn all(
+    query: Parameters<EventsQuery>,
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
+    let form = Form::of(&request)?;
+    answer("/events".to_owned(), None, query.0, form, request, payload, state).await
+}
+
+/// The changes of one sensor
+///
+/// As the changes of all sensors, in the same four forms. A sensor that is gone is found by its id as long as an event of it
+/// is kept.
+#[utoipa::path(
+    get,
+    operation_id = "listSensorEvents",
+    tag = "events",
+    params(
+        ("sensor" = String, Path),
+        EventsQuery,
+        ("Last-Event-ID" = String, Header),
+    ),
+    responses(
+        (status = 101, description = "A WebSocket: every text message is an event"),
+        (status = 200, description = "The events after the cursor", content(
+            (EventPageForm = "application/json"),
+            (String = "text/event-stream", example = "id: k3f7q2vt.45\nevent: deleted\ndata: {\"event\":\"deleted\",\"sensor\":\"01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\",\"epoch\":\"k3f7q2vt\",\"revision\":45,\"previous\":44}\n\n"),
+        ), headers(("Cache-Control" = String), ("Vary" = String))),
+        SensorEventsProblems,
+    ),
+)]
+#[route("/sensors/{sensor}/events", method = "GET", method = "HEAD")]
+pub async fn of_sensor(
+    path: SensorPath,
+    query: Parameters<EventsQuery>,
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
+    let form = Form::of(&request)?;
+    let sensor = find(&path.0, &state).await?;
+    let path = format!("/sensors/{sensor}/events");
+    answer(path, Some(sensor), query.0, form, request, payload, state).await
+}
+
+/// The form in which the log is given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Page,
+    EventStream,
+    WebSocket,
+}
+
+impl Form {
+    fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        if *request.method() == Method::GET && websocket::is_asked_for(request) {
+            return Ok(Self::WebSocket);
+        }
+        let chosen: &Mime = negotiation::choose(request, [&mime::APPLICATION_JSON, &mime::TEXT_EVENT_STREAM])?;
+        Ok(if *chosen == mime::TEXT_EVENT_STREAM {
+            Self::EventStream
+        } else {
+            Self::Page
+        })
+    }
+}
+
+async fn answer(
+    path: String,
+    sensor: Option<SensorId>,
+    query: EventsQuery,
+    form: Form,
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
+    let (start, selection) = (query.start(&request)?, query.selection(sensor)?);
+    let reader = state.feed.read_from(start, selection).await;
+    let reader = reader.map_err(|error| unreadable(error, &state))?;
+    let mut response = match form {
+        Form::Page => page::answer(Asked { path, query, reader }, &state).await?,
+        Form::EventStream => sse::answer(&request, reader, &state)?,
+        Form::WebSocket => return websocket::answer(&request, payload, reader, &state),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Last-Event-ID"));
+    Ok(response)
+}
+
+/// The id of the sensor. One that is gone has a log still, which its id leads to.
+async fn find(sensor: &SensorRef, state: &HttpState) -> Result<SensorId, Problem> {
+    if let Some(record) = state.store.get(sensor).await? {
+        return Ok(record.id);
+    }
+    match sensor {
+        SensorRef::Id(id) if !state.store.events_of(*id, Revision::ZERO, 1).await?.is_empty() => Ok(*id),
+        _ => Err(Problem::new(
+            &problem::NOT_FOUND,
+            format!("there is no sensor {sensor}, and no event of it"),
+        )),
+    }
+}
+
+/// What a cursor that cannot be gone on from is to the client.
+fn unreadable(error: FeedError, state: &HttpState) -> Problem {
+    match error {
+        FeedError::Gone { oldest } => {
+            let (epoch, head) = (state.store.epoch(), *state.store.head().borrow());
+            Problem::of_kind(&problem::CURSOR_EXPIRED)
+                .with_log_bounds(epoch.clone(), oldest, head)
+                .with_link(Link::new("collection", state.links().url("/sensors")))
+                .with_link(Link::new("first", state.links().url("/events")))
+        }
+        FeedError::Future { head } => Problem::new(
+            &problem::MALFORMED_REQUEST,
+            format!("after: the cursor is newer than the newest event, which is {head}"),
+        ),
+        FeedError::Store(error) => error.into(),
+    }
+}

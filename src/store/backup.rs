@@ -1,0 +1,243 @@
+//! A copy of the database, made while the service runs, and the way back.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use thiserror::Error;
+
+use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch};
+use super::{OpenError, StoreError};
+use crate::domain::{Epoch, Revision};
+
+/// Why a backup was not made or not restored; one line for the operator. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum BackupError {
+    /// The file is there already.
+    #[error("{0} exists already; a backup never overwrites a file")]
+    Exists(PathBuf),
+    /// There is nothing to back up or to restore.
+    #[error("there is no database {0}")]
+    Missing(PathBuf),
+    /// The backup is not whole.
+    #[error("{path} is damaged: {complaint}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found first.
+        complaint: String,
+    },
+    /// A file cannot be made, moved or removed.
+    #[error("cannot write {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// One of the databases cannot be opened, is in use, or is none of ours.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// What a restored store begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// Its new life.
+    pub epoch: Epoch,
+    /// The newest revision, which it counts on from.
+    pub head: Revision,
+}
+
+/// Writes a copy of the database at `path` into the new file `copy`. The copy is the state at one instant; the service may
+/// run and write meanwhile. The file is complete when it has its name.
+///
+/// # Errors
+/// When `copy` exists, when there is no database of ours at `path`, or when it cannot be copied.
+pub async fn backup(path: &Path, copy: &Path) -> Result<(), BackupError> {
+    let mut source = open_existing(path).await?;
+    // The name is taken first, so that of two backups at once one is told.
+    File::create_new(copy).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => BackupError::Exists(copy.to_owned()),
+        _ => in_file(copy)(error),
+    })?;
+    let partial = copy.with_added_extension("partial");
+    let written = async {
+        copy_into(&mut source, path, &partial).await?;
+        fs::rename(&partial, copy).map_err(in_file(copy))?;
+        sync_folder(copy)
+    };
+    let written = written.await;
+    if written.is_err() {
+        // The first error is the one to tell; what is left over is empty or named `.partial`.
+        let _ = fs::remove_file(&partial);
+        let _ = fs::remove_file(copy);
+    }
+    written
+}
+
+/// Puts the database in the file `copy` in the place of the one at `path`, which nobody may have open.
+///
+/// The restored store has a new epoch: revisions are given out again that its earlier life has used for other changes, so
+/// its cursors and tags must not be mistaken for those. Its log begins empty, after the head: the events of the copy belong
+/// to the earlier life, whose consumers have to read the baseline again anyway. The relay has nothing to publish, neither
+/// what was published already nor what never was.
+///
+/// # Errors
+/// When the store is in use, when `copy` is no whole database of ours, or when the files cannot be written. Until the
+/// last step, the new name of a complete file, the store is what it was.
+pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> {
+    let _lock = lock(path)?;
+    let next = path.with_added_extension("restoring");
+    remove_database(&next)?;
+    let made = make_next(copy, &next).await;
+    let replaced = match &made {
+        Ok(_) => replace(path, &next).await,
+        Err(_) => Ok(()),
+    };
+    if made.is_err() || replaced.is_err() {
+        // The first error is the one to tell; the next restore removes what is left over.
+        let _ = remove_database(&next);
+    }
+    replaced?;
+    made
+}
+
+/// Makes the database that is to be, complete and on the disk, beside the one that is.
+async fn make_next(copy: &Path, next: &Path) -> Result<Restored, BackupError> {
+    let mut source = open_existing(copy).await?;
+    let complaint: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
+        .fetch_one(&mut source)
+        .await
+        .map_err(|error| database(copy, error))?;
+    if complaint != "ok" {
+        return Err(BackupError::Damaged {
+            path: copy.to_owned(),
+            complaint,
+        });
+    }
+    copy_into(&mut source, copy, next).await?;
+    // This brings the schema up to date, too.
+    let mut connection = connect_writer(next).await?;
+    let restored = begin_new_life(&mut connection)
+        .await
+        .map_err(|error| database(next, anyhow::Error::new(error)))?;
+    // Closing the only connection writes the log of SQLite back and removes it.
+    connection.close().await.map_err(|error| database(next, error))?;
+    sync(next)?;
+    Ok(restored)
+}
+
+async fn begin_new_life(connection: &mut SqliteConnection) -> Result<Restored, StoreError> {
+    let epoch = new_epoch(connection).await?;
+    let mut transaction = connection.begin().await?;
+    let text = epoch.as_str();
+    // A store that never ran has no row.
+    sqlx::query!(
+        "INSERT INTO store (id, epoch, head) VALUES (1, ?, 0) ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch",
+        text
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!("DELETE FROM events").execute(&mut *transaction).await?;
+    sqlx::query!("UPDATE relay SET revision = (SELECT head FROM store)")
+        .execute(&mut *transaction)
+        .await?;
+    let head = sqlx::query_scalar!("SELECT head FROM store")
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(Restored {
+        epoch,
+        head: Revision::new(head),
+    })
+}
+
+/// Gives the database `next` the name `path`.
+async fn replace(path: &Path, next: &Path) -> Result<(), BackupError> {
+    // Folds the old write-ahead log into the old file, so that the old store is whole until it is gone. One that cannot
+    // be opened may be the reason for the restore; one of somebody else stays.
+    if path.exists() {
+        match connect_writer(path).await {
+            Ok(old) => old.close().await.map_err(|error| database(path, error))?,
+            Err(error @ OpenError::Foreign(_)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "the store that is replaced cannot be opened"),
+        }
+    }
+    // Before the new file has the name: SQLite would apply an old log to it.
+    remove_sidecars(path)?;
+    fs::rename(next, path).map_err(in_file(path))?;
+    sync_folder(path)
+}
+
+/// Opens a database that has to be there and to be ours, to read.
+async fn open_existing(path: &Path) -> Result<SqliteConnection, BackupError> {
+    if !path.is_file() {
+        return Err(BackupError::Missing(path.to_owned()));
+    }
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut connection = options
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|error| database(path, error))?;
+    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|error| database(path, error))?;
+    if application_id != APPLICATION_ID {
+        return Err(OpenError::Foreign(path.to_owned()).into());
+    }
+    Ok(connection)
+}
+
+/// Writes the state that `source` sees into the new file `target`, as a compact database, and syncs it.
+async fn copy_into(source: &mut SqliteConnection, path: &Path, target: &Path) -> Result<(), BackupError> {
+    remove_database(target)?;
+    let name = target.to_string_lossy();
+    sqlx::query("VACUUM INTO ?")
+        .bind(name.as_ref())
+        .execute(source)
+        .await
+        .map_err(|error| database(path, error))?;
+    sync(target)
+}
+
+fn remove_database(path: &Path) -> Result<(), BackupError> {
+    remove(path)?;
+    remove_sidecars(path)
+}
+
+fn remove_sidecars(path: &Path) -> Result<(), BackupError> {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        remove(Path::new(&name))?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), BackupError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(in_file(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync(path: &Path) -> Result<(), BackupError> {
+    let file = File::open(path).and_then(|file| file.sync_all());
+    file.map_err(in_file(path))
+}
+
+/// Makes the names in the folder of `path` last.
+fn sync_folder(path: &Path) -> Result<(), BackupError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync(folder.unwrap_or(Path::new(".")))
+}
+
+fn in_file(path: &Path) -> impl FnOnce(std::io::Error) -> BackupError + use<> {
+    let path = path.to_owned();
+    move |source| BackupError::File { path, source }
+}

@@ -1,0 +1,75 @@
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::PATIENCE;
+
+/// An independent WebSocket client.
+pub struct WebSocket(WebSocketStream<TcpStream>);
+
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    Text(String),
+    Ping(String),
+    Pong(String),
+    /// Code and reason.
+    Close(u16, String),
+    /// The connection, without a word.
+    End,
+}
+
+impl WebSocket {
+    /// Connects to a path such as `/events`.
+    pub async fn open(addr: SocketAddr, path: &str) -> Self {
+        let request = format!("ws://{addr}{path}").into_client_request().expect("a request");
+        let stream = TcpStream::connect(addr).await.expect("a connection");
+        let (socket, _) = client_async(request, stream).await.expect("a handshake");
+        Self(socket)
+    }
+
+    /// The next frame of any kind; fails after 10 s.
+    pub async fn next_frame(&mut self) -> Frame {
+        let message = timeout(PATIENCE, self.0.next()).await.expect("a frame in 10 s");
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        match message {
+            Some(Ok(Message::Text(data))) => Frame::Text(data.to_string()),
+            Some(Ok(Message::Ping(data))) => Frame::Ping(text(&data)),
+            Some(Ok(Message::Pong(data))) => Frame::Pong(text(&data)),
+            Some(Ok(Message::Close(Some(close)))) => Frame::Close(close.code.into(), close.reason.to_string()),
+            Some(Ok(other)) => panic!("{other:?}"),
+            Some(Err(_)) | None => Frame::End,
+        }
+    }
+
+    /// The next text message; pings are passed over.
+    pub async fn next(&mut self) -> String {
+        loop {
+            match self.next_frame().await {
+                Frame::Text(text) => return text,
+                Frame::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Code and reason with which the server closes; what comes before is passed over.
+    pub async fn close_reason(&mut self) -> (u16, String) {
+        loop {
+            match self.next_frame().await {
+                Frame::Close(code, reason) => return (code, reason),
+                Frame::End => panic!("closed without a word"),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn send(&mut self, message: Message) {
+        self.0.send(message).await.expect("a connection");
+    }
+}
