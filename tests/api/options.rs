@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::harness::{Service, exchange};
 
-const READ_ONLY: [&str; 8] = [
+const READ_ONLY: [&str; 10] = [
     "/",
     "/events",
     "/sensors/s1/events",
