@@ -13,6 +13,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &["domain", "wire", "clock"]),
     ("events", &["domain", "wire", "store", "clock"]),
     ("mqtt", &["domain", "wire", "events", "config"]),
+    // A client of the outside: it knows the service by its links and documents alone.
+    ("mirror", &["domain", "wire", "mqtt"]),
     ("http", &["domain", "wire", "store", "events", "config", "clock"]),
 ];
 
