@@ -28,6 +28,8 @@ pub(super) struct Keeper {
     must_load: bool,
     /// Since when more is known to exist than is here, without progress.
     behind_since: Option<Instant>,
+    /// When the last message came, unless the log was asked after it.
+    silent_since: Option<Instant>,
 }
 
 /// Why the following of the events ended.
@@ -44,6 +46,10 @@ const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How long the head may be ahead without an event arriving, before the log is asked.
 const TAIL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long no message may come after the last one, before the log is asked, once. A broker whose queue for us is full
+/// drops events *and* the head that would tell of them, but not what is in the queue: so something comes, and then
+/// nothing.
+const SILENCE_LIMIT: Duration = Duration::from_secs(3);
 /// Messages that are held while the list is read; more are dropped, and found missing.
 const MAX_HELD: usize = 4096;
 
@@ -57,6 +63,7 @@ impl Keeper {
             loading: None,
             must_load: true,
             behind_since: None,
+            silent_since: None,
         }
     }
 
@@ -100,9 +107,10 @@ impl Keeper {
             self.watch_tail();
             let delivery = tokio::select! {
                 biased;
-                () = at(self.behind_since.map(|since| since + TAIL_PATIENCE)) => Delivery::Missed,
+                () = at(self.ask_at()) => Delivery::Missed,
                 delivery = subscription.next() => delivery?,
             };
+            self.silent_since = Some(Instant::now());
             match delivery {
                 Delivery::Missed => self.catch_up(events).await?,
                 Delivery::Message(message) if message.topic == head_topic => self.take_head(&message),
@@ -113,13 +121,12 @@ impl Keeper {
 
     fn broker<'a>(&self, entry: &'a EntryPoint) -> Result<(Endpoint, &'a str), String> {
         let (href, topic) = entry.monitor()?;
-        let url = match &self.mqtt {
-            Some(url) => url.clone(),
-            None => {
-                let mut url = Url::parse(href).map_err(|error| format!("{href}: {error}"))?;
-                url.set_path("");
-                url
-            }
+        let url = if let Some(url) = &self.mqtt {
+            url.clone()
+        } else {
+            let mut url = Url::parse(href).map_err(|error| format!("{href}: {error}"))?;
+            url.set_path("");
+            url
         };
         let endpoint = Endpoint::from_url(&url).map_err(|error| format!("the broker's URL: {error}"))?;
         Ok((endpoint, topic))
@@ -148,6 +155,7 @@ impl Keeper {
     /// Reads the log from where the mirror is to its head.
     async fn catch_up(&mut self, events: &str) -> Result<(), Trouble> {
         self.behind_since = None;
+        self.silent_since = None;
         loop {
             let Some(cursor) = self.cursor() else { return Ok(()) };
             let page = match self.service.events_after(events, &cursor).await? {
@@ -207,12 +215,20 @@ impl Keeper {
     fn watch_tail(&mut self) {
         let known = self.shared.head();
         let here = self.cursor().map_or(Revision::ZERO, |cursor| cursor.revision);
-        if known > here && self.gaps == Gaps::Detected {
+        if known > here {
             self.behind_since.get_or_insert_with(Instant::now);
         }
         if self.loading.is_none() {
             self.shared.set_status(Status::Live);
         }
+    }
+
+    /// When to ask the log whether something is missing; never without gap detection.
+    fn ask_at(&self) -> Option<Instant> {
+        let behind = self.behind_since.map(|since| since + TAIL_PATIENCE);
+        let silent = self.silent_since.map(|since| since + SILENCE_LIMIT);
+        let ask_at = behind.into_iter().chain(silent).min();
+        ask_at.filter(|_| self.gaps == Gaps::Detected)
     }
 
     fn apply(&mut self, event: Event) -> Step {

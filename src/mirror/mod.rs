@@ -71,10 +71,10 @@ pub enum MirrorError {
     #[error("the URL of the service starts with http:// or https://")]
     Url,
     /// The broker's URL is not one.
-    #[error("the broker's URL: {0}")]
+    #[error("the broker's URL is wrong")]
     Broker(#[from] EndpointError),
     /// The TLS library does not start.
-    #[error("the HTTP client does not start: {0}")]
+    #[error("the HTTP client does not start")]
     Client(#[from] reqwest::Error),
 }
 

@@ -59,12 +59,10 @@ impl Shared {
 
     /// Remembers the newest revision of an epoch; that of another epoch is forgotten.
     pub(super) fn learn_head(&self, epoch: &Epoch, revision: Revision) {
-        let mut held = self.write();
-        match &mut held.head {
-            Some((known, head)) if known == epoch => *head = revision.max(*head),
+        match &mut self.write().head {
+            Some((known, newest)) if known == epoch => *newest = revision.max(*newest),
             other => *other = Some((epoch.clone(), revision)),
         }
-        drop(held);
         self.changes.send_replace(());
     }
 
