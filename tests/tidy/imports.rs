@@ -8,7 +8,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("clock", &["domain"]),
     ("telemetry", &["config"]),
-    ("cli", &["config"]),
+    ("cli", &["domain", "config", "mirror"]),
     ("wire", &["domain"]),
     ("store", &["domain", "wire", "clock"]),
     ("events", &["domain", "wire", "store", "clock"]),
