@@ -10,11 +10,14 @@ TOOLS := target/tools
 PREPARE := target/prepare
 NPM_TOOLS := $(CURDIR)/$(TOOLS)/npm/node_modules
 SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
+PYTHON := target/python
+ROUNDS := 100
+SEED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
-	asyncapi-check pages-check binary need-build need-test need-node need-openapi
+	asyncapi-check pages-check chaos binary need-build need-test need-node need-openapi
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -128,8 +131,19 @@ $(SCHEMATHESIS): tests/openapi/requirements.txt
 need-build:
 	@scripts/need cargo compiler cmake pkg-config openssl
 
-need-test: need-build
+chaos: need-test ## Run ROUNDS=n rounds of the mirror test, from SEED=s on
+	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) cargo test --locked --test chaos -- --nocapture after_quiet
+
+need-test: need-build $(PYTHON)/paho-mqtt
 	@scripts/need mosquitto mosquitto-clients sqlite3
 
 need-openapi: need-build
 	@scripts/need nodejs npm python3-venv
+
+# For the example in Python, which the tests run.
+$(PYTHON)/paho-mqtt:
+	@scripts/need python3-venv
+	@echo "Installing paho-mqtt for Python into $(PYTHON) ..."
+	@python3 -m venv $(PYTHON)
+	@$(PYTHON)/bin/pip install --quiet --disable-pip-version-check 'paho-mqtt>=2,<3'
+	@touch $@

@@ -3,15 +3,18 @@
 mod health;
 mod message;
 mod output;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use url::Url;
 
 use crate::config::{Config, Settings, load_dotenv};
 
 pub use health::check as check_health;
 pub use output::{complain, print};
+pub use watch::watch;
 
 /// What a process exits with when a setting is wrong.
 pub const EXIT_WRONG_SETTING: u8 = 2;
@@ -63,6 +66,18 @@ pub enum Command {
     },
     /// Ask a running service at HTTP_BIND whether it is ready: exit code 0 when it is, 1 when not
     Health,
+    /// Keep an exact mirror of a running service and show it: a table in a terminal, otherwise lines of JSON
+    Watch {
+        /// The entry point of the service [default: PUBLIC_URL]
+        #[arg(long, value_parser = service_url)]
+        url: Option<Url>,
+        /// The broker, mqtt://user:password@host:1883 [default: the one that the service names]
+        #[arg(long, value_parser = broker_url)]
+        mqtt: Option<Url>,
+        /// Print lines of JSON in a terminal, too
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What ends the process before it has begun.
@@ -102,6 +117,20 @@ pub fn parse() -> Result<Invocation, Stop> {
         Err(error) if error.use_stderr() => Err(Stop::Wrong(message::one_line(&error, &Cli::command()))),
         Err(error) => Err(Stop::Asked(error.render().to_string())),
     }
+}
+
+fn service_url(text: &str) -> Result<Url, String> {
+    url_of(text, &["http", "https"], "http:// or https:// with a host is allowed")
+}
+
+fn broker_url(text: &str) -> Result<Url, String> {
+    url_of(text, &["mqtt", "mqtts"], "mqtt:// or mqtts:// with a host is allowed")
+}
+
+fn url_of(text: &str, schemes: &[&str], allowed: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; {allowed}"))?;
+    let is_allowed = schemes.contains(&url.scheme()) && url.host_str().is_some_and(|host| !host.is_empty());
+    is_allowed.then_some(url).ok_or_else(|| allowed.to_owned())
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub mod events;
 /// Paho behind our own types, and the built-in broker.
 pub mod mqtt;
 
+/// An exact copy of the sensors in another process, for services that need one.
+pub mod mirror;
+
 /// The REST side.
 pub mod http;
 

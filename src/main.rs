@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation, Stop};
+use sensorcast::mirror::MirrorOptions;
 use sensorcast::{app, http, store, telemetry};
 
 fn main() -> ExitCode {
@@ -51,6 +52,11 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
             cli::print(&write(&app::links(&config), app::delivery(&config))?)
         }
         Command::Health => cli::check_health(config.http.bind),
+        Command::Watch { url, mqtt, json } => {
+            let mut options = MirrorOptions::new(url.unwrap_or(config.http.public_url));
+            options.mqtt = mqtt;
+            block_on(cli::watch(options, json))
+        }
     }
 }
 

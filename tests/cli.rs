@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -338,4 +339,35 @@ fn a_database_that_cannot_be_written_is_one_line_and_exit_code_1() {
     let line = run.env("DATABASE_URL", "sqlite://file/s.db").complaint(1);
     assert!(line.contains("cannot create or open file"), "{line}");
     assert_eq!(line.matches("os error").count(), 1, "{line}");
+}
+
+#[test]
+fn watch_takes_urls_of_a_service_and_of_a_broker() {
+    for (arguments, allowed) in [
+        (["watch", "--url", "mqtt://h"], "http://"),
+        (["watch", "--url", "nonsense"], "http://"),
+        (["watch", "--mqtt", "http://h"], "mqtt://"),
+        (["watch", "--mqtt", "mqtt://"], "mqtt://"),
+    ] {
+        let line = Run::new(&arguments).complaint(2);
+        assert!(line.contains(arguments[2]) && line.contains(allowed), "{line}");
+    }
+}
+
+#[test]
+fn watch_tells_that_nobody_is_there_and_ends_well_with_ctrl_c() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut run = Run::new(&["watch", "--json", "--url", &format!("http://{free}")]);
+    let mut child = run.command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = lines
+        .find(|line| line.as_ref().unwrap().contains("problem"))
+        .unwrap()
+        .unwrap();
+    let line: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(line["status"], "connecting");
+    assert!(line["problem"].as_str().unwrap().contains(&free.to_string()), "{line}");
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

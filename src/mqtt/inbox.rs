@@ -5,7 +5,7 @@ use paho_mqtt::{AsyncClient, Message};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::paho::drop_elsewhere;
+use super::client::drop_elsewhere;
 
 /// What the broker sends to us: what it retains, when we ask for it, and nothing else.
 #[derive(Clone)]

@@ -1,13 +1,10 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use paho_mqtt::{
-    AsyncClient, ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Error, Message, PersistenceType,
-    PropertyCode, ReasonCode, ServerResponse, SslOptionsBuilder,
-};
+use paho_mqtt::{AsyncClient, ConnectOptions, Error, Message, PropertyCode, ReasonCode, ServerResponse};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use url::Url;
@@ -17,18 +14,13 @@ use super::inbox::Inbox;
 use super::message::Messages;
 use super::refusal::{answer, refusal};
 use super::topics::{TopicError, Topics};
-use super::{client_id, double_free};
+use super::{client, client_id};
 use crate::config::MqttConfig;
 use crate::domain::{Cursor, Epoch, SensorId};
 use crate::events::{Acknowledgement, Answer, Connection, SensorState, Sink, StoredEvent};
 use crate::wire::presence::Presence;
 
-/// Publishes to an MQTT 5 broker by the Eclipse Paho client.
-///
-/// Every connection has a client of its own: Paho sends what it has queued for a lost connection *first* after a
-/// reconnect of the same client, which breaks the order. And one client that never connects lives as long as the
-/// process: without it, dropping the last client stops Paho's threads and can deadlock every Paho call in the process
-/// (paho.mqtt.rust issues #239, #207).
+/// Publishes to an MQTT 5 broker by the Eclipse Paho client, with a client of its own for every connection.
 pub struct PahoSink {
     endpoint: Endpoint,
     messages: Arc<Messages>,
@@ -51,13 +43,8 @@ pub enum SinkError {
 /// The most messages that wait for an answer. Twice as many bring nothing but latency, and Paho's search for a free
 /// message id is linear in it.
 const MAX_WINDOW: u16 = 64;
-/// How soon the broker finds out that we are gone: after one and a half of this.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// A connection that is lost sooner than this was no good from the start.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
-const CONNECT_LIMIT: Duration = Duration::from_secs(4);
-/// What is waited for an attempt that ignores [`CONNECT_LIMIT`], a name resolver that hangs for example.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// More than the bytes of a PUBLISH besides topic, properties and payload (MQTT 5 §3.3).
 const PUBLISH_OVERHEAD: usize = 16;
@@ -68,8 +55,7 @@ impl PahoSink {
     /// # Errors
     /// When the topic prefix is not one, or Paho does not start.
     pub fn new(endpoint: Endpoint, config: &MqttConfig, epoch: &Epoch, public_url: &Url) -> Result<Self, SinkError> {
-        double_free::keep_linked();
-        keep_library_alive()?;
+        client::start_library()?;
         Ok(Self {
             endpoint,
             messages: Arc::new(Messages {
@@ -93,33 +79,9 @@ impl PahoSink {
         }
     }
 
-    fn client(&self) -> Result<AsyncClient, Error> {
-        CreateOptionsBuilder::new()
-            .server_uri(self.endpoint.server_uri())
-            .client_id(self.client_id())
-            .persistence(PersistenceType::None)
-            .send_while_disconnected(false)
-            .create_client()
-    }
-
     fn connect_options(&self, last_will: &Presence) -> Result<ConnectOptions, Error> {
-        let mut options = ConnectOptionsBuilder::new_v5();
-        options
-            .clean_start(true)
-            .keep_alive_interval(KEEP_ALIVE)
-            .connect_timeout(CONNECT_LIMIT)
-            .will_message(self.messages.presence(last_will)?);
-        if let Some(credentials) = &self.endpoint.credentials {
-            options.user_name(&*credentials.user).password(&*credentials.password);
-        }
-        if self.endpoint.tls {
-            // The certificate authorities are the system's, by default.
-            let tls = SslOptionsBuilder::new()
-                .enable_server_cert_auth(true)
-                .verify(true)
-                .finalize();
-            options.ssl_options(tls);
-        }
+        let mut options = client::connect_options(&self.endpoint);
+        options.will_message(self.messages.presence(last_will)?);
         Ok(options.finalize())
     }
 }
@@ -130,13 +92,13 @@ impl Sink for PahoSink {
     async fn connect(&mut self, last_will: Presence) -> Result<PahoConnection, String> {
         let describe = |error: Error| format!("{}: {error}", self.endpoint);
         let options = self.connect_options(&last_will).map_err(describe)?;
-        let client = self.client().map_err(describe)?;
-        let (lost, inbox) = (watch_connection(&client), Inbox::of(&client));
+        let client = client::new_client(&self.endpoint.server_uri(), &self.client_id()).map_err(describe)?;
+        let (lost, inbox) = (client::watch_connection(&client), Inbox::of(&client));
         let (messages, short_lives) = (Arc::clone(&self.messages), Arc::clone(&self.short_lives));
         // In a task of its own: a connect that is pending must not be cancelled, whatever becomes of the relay.
         let attempt = tokio::spawn(async move {
             let outcome = client.connect(options).await;
-            let client = wait_for_paho(client).await;
+            let client = client::wait_for_paho(client).await;
             if outcome.is_err() {
                 // The broker may know clients by their ids, and not by the one with which we gave way.
                 short_lives.store(0, Ordering::Relaxed);
@@ -151,7 +113,7 @@ impl Sink for PahoSink {
                 made_at: Instant::now(),
             })
         });
-        match timeout(ATTEMPT_LIMIT, attempt).await {
+        match timeout(client::ATTEMPT_LIMIT, attempt).await {
             Ok(Ok(outcome)) => outcome.map_err(describe),
             Ok(Err(panic)) => Err(panic.to_string()),
             Err(_) => Err(format!("{}: no answer", self.endpoint)),
@@ -244,11 +206,7 @@ impl Connection for PahoConnection {
     }
 
     async fn lost(&self) -> String {
-        let mut lost = self.lost.clone();
-        match lost.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the client is gone".to_owned(),
-        }
+        client::ended(self.lost.clone()).await
     }
 
     async fn close(mut self) {
@@ -280,16 +238,7 @@ impl PahoConnection {
     }
 }
 
-/// A connect resolves while Paho still holds its lock; this waits for the same lock. To drop a client before that can
-/// deadlock the process.
-async fn wait_for_paho(client: AsyncClient) -> AsyncClient {
-    let waiting = client.clone();
-    let _ = tokio::task::spawn_blocking(move || waiting.is_connected()).await;
-    client
-}
-
 impl Drop for PahoConnection {
-    /// Dropping a client waits for Paho's lock.
     fn drop(&mut self) {
         let Some(client) = self.client.take() else {
             return;
@@ -299,49 +248,11 @@ impl Drop for PahoConnection {
         } else {
             self.short_lives.store(0, Ordering::Relaxed);
         }
-        drop_elsewhere(client);
+        client::drop_elsewhere(client);
     }
-}
-
-/// Drops a client where waiting is allowed.
-pub(super) fn drop_elsewhere(client: AsyncClient) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn_blocking(move || drop(client));
-    }
-}
-
-/// What the client learns about its connection. The callbacks run on Paho's own threads, which serve all clients: they
-/// only leave word.
-fn watch_connection(client: &AsyncClient) -> watch::Receiver<Option<String>> {
-    let (word, lost) = watch::channel(None);
-    let leave_word = move |word: &watch::Sender<Option<String>>, reason: String| {
-        word.send_if_modified(|first| {
-            let is_first = first.is_none();
-            first.get_or_insert(reason);
-            is_first
-        });
-    };
-    let on_lost = word.clone();
-    client.set_connection_lost_callback(move |_| leave_word(&on_lost, "connection lost".to_owned()));
-    client.set_disconnected_callback(move |_, _, code| leave_word(&word, format!("the broker disconnected: {code}")));
-    lost
 }
 
 fn size(message: &Message) -> usize {
     let (topic, payload) = (message.topic().len(), message.payload().len());
     topic + payload + message.properties().byte_len() + PUBLISH_OVERHEAD
-}
-
-fn keep_library_alive() -> Result<(), Error> {
-    static NEVER_CONNECTED: OnceLock<AsyncClient> = OnceLock::new();
-    if NEVER_CONNECTED.get().is_none() {
-        let client = CreateOptionsBuilder::new()
-            .server_uri("tcp://127.0.0.1:1")
-            .client_id("sensorcast-never-connected")
-            .persistence(PersistenceType::None)
-            .create_client()?;
-        // Of two at once the second is not needed.
-        let _ = NEVER_CONNECTED.set(client);
-    }
-    Ok(())
 }

@@ -22,15 +22,20 @@ impl Mosquitto {
         broker
     }
 
-    /// A broker that is not there yet.
+    /// A broker that is not there yet. Nothing bounds what waits for a subscriber: most tests have to know that the broker
+    /// dropped nothing.
     pub fn stopped() -> Self {
+        Self::stopped_with_queues_of(0)
+    }
+
+    /// A broker that is not there yet, and drops what comes when `max_queued_messages` wait for a subscriber (0: never).
+    pub fn stopped_with_queues_of(max_queued_messages: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let configuration = folder.path().join("mosquitto.conf");
-        // No bound on what waits for a subscriber: a test has to know that the broker dropped nothing.
         let text = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n\
-             max_inflight_messages 20\nset_tcp_nodelay true\nuser root\nlog_type none\n"
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+             max_queued_messages {max_queued_messages}\nmax_inflight_messages 20\nset_tcp_nodelay true\nuser root\nlog_type none\n"
         );
         std::fs::write(&configuration, text).expect("a configuration file");
         Self {

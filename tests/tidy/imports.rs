@@ -8,11 +8,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("clock", &["domain"]),
     ("telemetry", &["config"]),
-    ("cli", &["config"]),
+    ("cli", &["domain", "config", "mirror"]),
     ("wire", &["domain"]),
     ("store", &["domain", "wire", "clock"]),
     ("events", &["domain", "wire", "store", "clock"]),
     ("mqtt", &["domain", "wire", "events", "config"]),
+    // A client of the outside: it knows the service by its links and documents alone.
+    ("mirror", &["domain", "wire", "mqtt"]),
     ("http", &["domain", "wire", "store", "events", "config", "clock"]),
 ];
 

@@ -1,0 +1,109 @@
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::link::Traffic;
+use crate::round::{SETTLE_LIMIT, canonical, compare};
+use crate::world::World;
+use crate::writers::Writers;
+
+/// A process that keeps the mirror of the example in Python.
+struct PythonMirror {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl PythonMirror {
+    fn start(url: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let python: PathBuf = root.join("target/python/bin/python3");
+        assert!(python.exists(), "run `make need-test`: it makes {}", python.display());
+        let mut child = Command::new(python)
+            .arg(root.join("tests/chaos/keep.py"))
+            .arg(url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python");
+        Self {
+            questions: child.stdin.take().expect("a pipe"),
+            answers: BufReader::new(child.stdout.take().expect("a pipe")),
+            child,
+        }
+    }
+
+    /// The revision that it is at, and its sensors.
+    fn ask(&mut self) -> (i64, Vec<Value>) {
+        self.questions.write_all(b"\n").expect("a process that reads");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("a line");
+        let answer: Value = serde_json::from_str(&line).expect("JSON");
+        let sensors = answer["sensors"].as_array().expect("sensors").clone();
+        (answer["revision"].as_i64().expect("a revision"), sensors)
+    }
+}
+
+impl Drop for PythonMirror {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_in_python_is_right_after_everything_was_killed() {
+    const SEED: u64 = 7;
+    let mut world = World::start().await;
+    let writers = Writers::start(&world.http, SEED);
+    let mut mirror = PythonMirror::start(&world.http.public_url);
+    for traffic in [Traffic::Flows, Traffic::Stalled, Traffic::Cut] {
+        sleep(Duration::from_millis(700)).await;
+        world.link.set(traffic);
+        sleep(Duration::from_millis(700)).await;
+        world.link.set(Traffic::Flows);
+        world.kill_service();
+        if traffic == Traffic::Cut {
+            world.lose_data();
+        }
+        world.start_service().await;
+        sleep(Duration::from_millis(300)).await;
+        world.broker.kill();
+        world.broker.run().await;
+    }
+    // It has to be there again before it can lose the tail in silence.
+    sleep(Duration::from_millis(2500)).await;
+    world.link.set(Traffic::Stalled);
+    sleep(Duration::from_secs(1)).await;
+    let written = writers.written();
+    writers.stop().await;
+    sleep(Duration::from_millis(300)).await;
+    world.link.set(Traffic::Flows);
+
+    let store = world.http.store_revision().await;
+    let quiet = Instant::now();
+    let sensors = loop {
+        let (revision, sensors) = mirror.ask();
+        if revision == store {
+            break sensors;
+        }
+        assert!(
+            quiet.elapsed() < SETTLE_LIMIT,
+            "it stays at {revision}, the store is at {store}"
+        );
+        sleep(Duration::from_millis(50)).await;
+    };
+    let listed = world.http.all_pages(500).await;
+    if let Err(failure) = compare(0, &canonical(sensors.iter()), &canonical(listed.iter())) {
+        panic!("{failure}");
+    }
+    println!(
+        "{written} writes, {} sensors, right {} ms after quiet",
+        listed.len(),
+        quiet.elapsed().as_millis()
+    );
+}
