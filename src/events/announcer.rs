@@ -18,8 +18,9 @@ pub(super) struct Announcer {
 
 /// After a change the head is announced again, at most this often. The contract allows 5 s.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Without a change too, so that a foreign hand on the retained message does not last.
-const MAX_INTERVAL: Duration = Duration::from_secs(30);
+/// Without a change too, so that neither a foreign hand on the retained message lasts, nor the ignorance of a subscriber whose
+/// queue was full when the last head came.
+const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Announcer {
     /// Announces the presence for the first time.
