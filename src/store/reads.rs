@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use sqlx::SqliteExecutor;
 
 use super::{Record, SensorState, Store, StoreError, StoredEvent};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Status, Timestamp};
@@ -70,6 +71,32 @@ impl EventRow {
     }
 }
 
+/// The row of a sensor, by either of its keys.
+pub(super) async fn find(executor: impl SqliteExecutor<'_>, sensor: &SensorRef) -> sqlx::Result<Option<SensorRow>> {
+    match sensor {
+        SensorRef::Id(id) => {
+            let id = id.to_string();
+            sqlx::query_as!(
+                SensorRow,
+                "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
+                id
+            )
+            .fetch_optional(executor)
+            .await
+        }
+        SensorRef::Name(name) => {
+            let name = name.as_str();
+            sqlx::query_as!(
+                SensorRow,
+                "SELECT id, name, revision, status, document FROM sensors WHERE name = ?",
+                name
+            )
+            .fetch_optional(executor)
+            .await
+        }
+    }
+}
+
 /// What is in the database is not what this version writes.
 pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
     StoreError::Database(format!("a row is damaged: {error}").into())
@@ -81,29 +108,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn get(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
-        let reads = &self.inner.reads;
-        let row = match sensor {
-            SensorRef::Id(id) => {
-                let id = id.to_string();
-                sqlx::query_as!(
-                    SensorRow,
-                    "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
-                    id
-                )
-                .fetch_optional(reads)
-                .await?
-            }
-            SensorRef::Name(name) => {
-                let name = name.as_str();
-                sqlx::query_as!(
-                    SensorRow,
-                    "SELECT id, name, revision, status, document FROM sensors WHERE name = ?",
-                    name
-                )
-                .fetch_optional(reads)
-                .await?
-            }
-        };
+        let row = find(&self.inner.reads, sensor).await?;
         row.map(|row| row.into_record(&self.inner.links)).transpose()
     }
 

@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 use sqlx::error::DatabaseError;
 
-use super::reads::{SensorRow, damaged};
+use super::reads::{damaged, find};
 use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, WriteError};
 use crate::domain::{Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorName, SensorRef, Status};
@@ -30,7 +30,7 @@ impl Scribe {
         decide: Decide,
         moment: Moment,
     ) -> Step {
-        let row = find(connection, target).await?;
+        let row = find(&mut *connection, target).await?;
         let current = row
             .as_ref()
             .map(|row| representation::read_document(&row.document))
@@ -245,31 +245,6 @@ pub(super) async fn oldest_event(connection: &mut SqliteConnection) -> sqlx::Res
         .fetch_one(connection)
         .await?;
     Ok(oldest.map(Revision::new))
-}
-
-async fn find(connection: &mut SqliteConnection, target: &SensorRef) -> sqlx::Result<Option<SensorRow>> {
-    match target {
-        SensorRef::Id(id) => {
-            let id = id.to_string();
-            sqlx::query_as!(
-                SensorRow,
-                "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
-                id
-            )
-            .fetch_optional(connection)
-            .await
-        }
-        SensorRef::Name(name) => {
-            let name = name.as_str();
-            sqlx::query_as!(
-                SensorRow,
-                "SELECT id, name, revision, status, document FROM sensors WHERE name = ?",
-                name
-            )
-            .fetch_optional(connection)
-            .await
-        }
-    }
 }
 
 /// Whether a write broke the one rule that a client can break here: names are unique.
