@@ -1,4 +1,4 @@
-//! Kills, of the broker and of the service, and what has to be true after them.
+//! Kills, of the broker and of the service, a crowd of readers, and what has to be true after them.
 
 #![expect(
     clippy::expect_used,
@@ -13,4 +13,5 @@ mod harness;
 mod broker_killed;
 mod checker;
 mod process;
+mod readers;
 mod service_killed;

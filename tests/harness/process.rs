@@ -81,6 +81,15 @@ impl Process {
         std::fs::read_to_string(&self.log).expect("a log")
     }
 
+    /// The memory that it holds, in bytes: `VmRSS` of `proc_pid_status(5)`.
+    pub fn resident_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kibibytes: usize = kibibytes.expect("VmRSS").parse().expect("a number");
+        kibibytes * 1024
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process to kill");
