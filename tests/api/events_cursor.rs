@@ -67,7 +67,7 @@ async fn a_wrong_parameter_is_400_and_named() {
 async fn a_last_event_id_that_is_no_cursor_is_400() {
     let service = Service::start().await;
     let stream = ("accept", "text/event-stream");
-    for id in ["", "now", "1", "aaaaaaaa", "aaaaaaaa.-1", "aaaaaaaa.1, aaaaaaaa.1", "é"] {
+    for id in ["now", "1", "aaaaaaaa", "aaaaaaaa.-1", "aaaaaaaa.1, aaaaaaaa.1", "é"] {
         let headers = [stream, ("last-event-id", id)];
         let answer = service.request("GET", "/events", &headers, "").await.expect(400);
         assert!(answer.problem().detail.contains("Last-Event-ID"), "{id}");

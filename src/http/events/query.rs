@@ -1,4 +1,5 @@
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -16,7 +17,7 @@ use crate::http::problem::{self, Problem};
 pub struct EventsQuery {
     /// The cursor of the last event that the client has, `{epoch}.{revision}`; or `now` for what happens from now on.
     /// Without it the log is read from the oldest event that is kept.
-    #[param(nullable = false, example = "k3f7q2vt.42")]
+    #[param(nullable = false, example = "now")]
     after: Option<String>,
     /// How many events a page has at most.
     #[serde(default, deserialize_with = "digits")]
@@ -26,7 +27,7 @@ pub struct EventsQuery {
     /// Seconds to wait for an event when there is none: a long poll.
     #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, max = 60, message = "must be 1 to 60"))]
-    #[param(minimum = 1, maximum = 60, nullable = false)]
+    #[param(minimum = 1, maximum = 60, nullable = false, example = 1)]
     wait: Option<u32>,
     /// Only events of these kinds: some of `created`, `modified`, `deleted`, with commas between them.
     #[param(nullable = false, example = "created,deleted")]
@@ -52,7 +53,9 @@ impl EventsQuery {
                 .map(Start::After)
                 .map_err(|reason| malformed(format!("after: {reason}; or now")))?,
         };
-        let mut ids = request.headers().get_all(LAST_EVENT_ID);
+        // Empty, it says that there is none yet (HTML §9.2.3).
+        let given = |id: &&HeaderValue| !id.is_empty();
+        let mut ids = request.headers().get_all(LAST_EVENT_ID).filter(given);
         let Some(id) = ids.next() else { return Ok(start) };
         let cursor = id.to_str().ok().and_then(|id| id.trim().parse().ok());
         cursor

@@ -185,8 +185,8 @@ fn parameters() -> [Parameter; 4] {
         sensor,
         header(
             "Last-Event-ID",
-            "The cursor of the last event that the client has; wins over `after`. Browsers send it when they reconnect",
-            "k3f7q2vt.42",
+            "The cursor of the last event that the client has, e.g. `k3f7q2vt.42`; wins over `after`. Browsers send it when they reconnect; empty, it says nothing",
+            "",
         ),
         header(
             "If-Match",
