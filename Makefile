@@ -109,7 +109,7 @@ openapi-check: need-openapi $(NPM_TOOLS) ## Lint the OpenAPI document, and send 
 
 fuzz-api-short: need-openapi $(SCHEMATHESIS) ## Send 5,000 requests that are generated from the OpenAPI document
 	cargo build --locked
-	for seed in 1 2 3; do tests/openapi/with-service tests/openapi/fuzz $$seed || exit 1; done
+	for seed in 1 2; do tests/openapi/with-service tests/openapi/fuzz $$seed || exit 1; done
 
 fuzz-api: need-openapi $(SCHEMATHESIS) ## The same with other requests, until stopped
 	cargo build --locked

@@ -17,7 +17,11 @@ use crate::http::problem::{self, Problem};
 pub struct EventsQuery {
     /// The cursor of the last event that the client has, `{epoch}.{revision}`; or `now` for what happens from now on.
     /// Without it the log is read from the oldest event that is kept.
-    #[param(nullable = false, example = "now")]
+    #[param(
+        nullable = false,
+        pattern = "^(now|[a-z2-7]{8}[.](0|[1-9][0-9]{0,17}))$",
+        example = "now"
+    )]
     after: Option<String>,
     /// How many events a page has at most.
     #[serde(default, deserialize_with = "digits")]
@@ -30,10 +34,14 @@ pub struct EventsQuery {
     #[param(minimum = 1, maximum = 60, nullable = false, example = 1)]
     wait: Option<u32>,
     /// Only events of these kinds: some of `created`, `modified`, `deleted`, with commas between them.
-    #[param(nullable = false, example = "created,deleted")]
+    #[param(
+        nullable = false,
+        pattern = "^(created|modified|deleted)(,(created|modified|deleted))*$",
+        example = "created,deleted"
+    )]
     event: Option<String>,
     /// Only events of sensors whose name begins so, before or after the change.
-    #[param(nullable = false, example = "boiler-")]
+    #[param(nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "boiler-")]
     name: Option<String>,
 }
 

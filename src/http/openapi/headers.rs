@@ -162,13 +162,14 @@ impl Row {
 /// The parameters that several operations have.
 fn parameters() -> [Parameter; 4] {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let header = |name: &str, description: &str, example: &str| {
+    let cursor = || text().pattern(Some("^([a-z2-7]{8}[.](0|[1-9][0-9]{0,17}))?$"));
+    let header = |name: &str, schema: ObjectBuilder, description: &str, example: &str| {
         ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(description))
-            .schema(Some(text()))
+            .schema(Some(schema))
             .example(Some(json!(example)))
             .build()
     };
@@ -185,16 +186,19 @@ fn parameters() -> [Parameter; 4] {
         sensor,
         header(
             "Last-Event-ID",
+            cursor(),
             "The cursor of the last event that the client has, e.g. `k3f7q2vt.42`; wins over `after`. Browsers send it when they reconnect; empty, it says nothing",
             "",
         ),
         header(
             "If-Match",
+            text(),
             "The tags of the states in which to go on, separated by commas, or `*` for any; in another state the answer is 412",
             "*",
         ),
         header(
             "If-None-Match",
+            text(),
             "The tags of the states in which not to go on, separated by commas, or `*` for any: reading such a state is answered with 304, and writing with 412",
             "\"k3f7q2vt.1\"",
         ),
