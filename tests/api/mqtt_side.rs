@@ -5,7 +5,7 @@ use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason};
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use serde_json::json;
 
-use crate::harness::{Mosquitto, PATIENCE, Service, Subscriber, Version, eventually};
+use crate::harness::{Mosquitto, PATIENCE, Service, Subscriber, Version, eventually, raise_open_files};
 
 /// Publishes as a stranger; true when the broker has said yes.
 async fn stranger_publishes(service: &Service, topic: &str, retain: bool) -> bool {
@@ -86,10 +86,11 @@ async fn a_subscriber_that_never_acknowledges_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_connections_come_and_go_and_the_service_goes_on() {
+async fn five_hundred_connections_come_and_go_and_the_service_goes_on() {
+    raise_open_files();
     let service = Service::start().await;
     let mut subscribers = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..500 {
         subscribers.push(service.subscribe().await);
     }
     service.create(&json!({"name": "s1"})).await;

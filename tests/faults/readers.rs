@@ -1,7 +1,6 @@
 //! A thousand readers of the log at once, and one that does not read.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -10,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
-use crate::harness::{Http, Process, Settings};
+use crate::harness::{Http, Process, Settings, raise_open_files};
 
 const READERS: usize = 1_000;
 /// With the time between two writes of one writer: 200 writes a second, when the machine can carry a thousand times as
@@ -26,7 +25,6 @@ const FILLER_BYTES: usize = 15_000;
 const PAUSE: Duration = Duration::from_millis(100);
 /// More than comes in that time.
 const MAX_READ_BYTES: usize = 32 * 1024;
-const OPEN_FILES: usize = 4_096;
 /// Of the service, for one reader that waits.
 const MAX_BYTES_PER_READER: usize = 64 * 1024;
 /// Until a reader that takes nothing is closed.
@@ -157,15 +155,6 @@ fn settings_in(folder: &Path) -> Settings {
         folder: folder.to_owned(),
         mqtt_url: None,
     }
-}
-
-/// For this process and its children; many systems give 1,024.
-fn raise_open_files() {
-    let raised = Command::new("prlimit")
-        .arg(format!("--pid={}", std::process::id()))
-        .arg(format!("--nofile={OPEN_FILES}:"))
-        .status();
-    assert!(raised.expect("prlimit").success(), "{OPEN_FILES} open files are needed");
 }
 
 /// A life of the service that leaves large events in the log.

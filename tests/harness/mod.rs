@@ -23,7 +23,7 @@ pub use event::{Event, Mirror, members_of, merge};
 pub use event_stream::{Block, EventStream};
 pub use http::{Http, MERGE_PATCH, link};
 pub use mosquitto::Mosquitto;
-pub use process::{Process, Settings, binary};
+pub use process::{Process, Settings, binary, raise_open_files};
 pub use proxy::Proxy;
 pub use raw::{RawAnswer, exchange, exchange_many};
 pub use service::{PUBLIC_URL, Service};

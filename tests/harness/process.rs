@@ -159,3 +159,15 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+/// Open files that a test with many connections needs, on both ends together.
+const OPEN_FILES: u32 = 4_096;
+
+/// Lets this process and its children open enough files; many systems give 1,024.
+pub fn raise_open_files() {
+    let raised = Command::new("prlimit")
+        .arg(format!("--pid={}", std::process::id()))
+        .arg(format!("--nofile={OPEN_FILES}:"))
+        .status();
+    assert!(raised.expect("prlimit").success(), "{OPEN_FILES} open files are needed");
+}
