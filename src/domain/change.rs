@@ -54,6 +54,8 @@ pub enum Refusal {
     PreconditionFailed,
     /// The request demands no state and has to.
     PreconditionRequired,
+    /// The request assumes of the sensor what is not so: what, in words for the person who sent it.
+    Conflict(String),
     /// The sensor is inactive, stays so, and the request would change its value.
     Inactive,
     /// The sensor would break these rules.

@@ -115,12 +115,17 @@ impl BodyType for Put {
     const ADVERTISE: &'static str = "accept";
 }
 
+/// The media type of RFC 7396.
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
+/// The media type of RFC 6902.
+pub const JSON_PATCH: &str = "application/json-patch+json";
+
 /// The body of a PATCH.
 #[derive(Debug)]
 pub struct Patch;
 
 impl BodyType for Patch {
-    const MEDIA_TYPES: &'static [&'static str] = &["application/merge-patch+json", "application/json"];
+    const MEDIA_TYPES: &'static [&'static str] = &[MERGE_PATCH, JSON_PATCH, "application/json"];
     const ADVERTISE: &'static str = "accept-patch";
 }
 
@@ -129,10 +134,17 @@ impl BodyType for Patch {
 #[derive(Debug)]
 pub struct Body<T> {
     bytes: Bytes,
-    body_type: PhantomData<T>,
+    media_type: &'static str,
+    taken: PhantomData<T>,
 }
 
 impl<T> Body<T> {
+    /// Which of the media types it has.
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
+        self.media_type
+    }
+
     /// Parses the body.
     ///
     /// # Errors
@@ -158,11 +170,12 @@ impl<T: BodyType> FromRequest for Body<T> {
         Box::pin(async move {
             let read = timeout(limits.body_timeout, read(&request, payload, limits.body_bytes)).await;
             let bytes = read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))??;
-            require_media_type(&request, T::MEDIA_TYPES, T::ADVERTISE)?;
+            let media_type = require_media_type(&request, T::MEDIA_TYPES, T::ADVERTISE)?;
             require_acceptable(&request, &mime::APPLICATION_JSON)?;
             Ok(Self {
                 bytes,
-                body_type: PhantomData,
+                media_type,
+                taken: PhantomData,
             })
         })
     }

@@ -57,7 +57,7 @@ fn specificity(range: &Mime, offered: &Mime) -> Option<u8> {
     }
 }
 
-/// Checks that the body has one of the media types `taken`, in UTF-8 and not compressed.
+/// Which of the media types `taken` the body has, in UTF-8 and not compressed.
 ///
 /// # Errors
 /// 415, with `taken` in the header `advertise` (`Accept-Post`, `Accept-Patch`, or `Accept`).
@@ -65,7 +65,7 @@ pub fn require_media_type(
     request: &HttpRequest,
     taken: &'static [&'static str],
     advertise: &'static str,
-) -> Result<(), Problem> {
+) -> Result<&'static str, Problem> {
     let refused = |detail: String| {
         Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail).with_header(
             header::HeaderName::from_static(advertise),
@@ -82,15 +82,11 @@ pub fn require_media_type(
         return Err(refused(wanted()));
     };
     let sent: Option<Mime> = value.to_str().ok().and_then(|text| text.parse().ok());
-    let fits = |sent: &Mime| {
-        taken.contains(&sent.essence_str())
-            && sent
-                .get_param(mime::CHARSET)
-                .is_none_or(|charset| charset == mime::UTF_8)
+    let is_utf_8 = |sent: &Mime| {
+        sent.get_param(mime::CHARSET)
+            .is_none_or(|charset| charset == mime::UTF_8)
     };
-    if sent.is_some_and(|sent| fits(&sent)) {
-        Ok(())
-    } else {
-        Err(refused(wanted()))
-    }
+    let sent = sent.filter(is_utf_8).ok_or_else(|| refused(wanted()))?;
+    let same = |taken: &&&str| **taken == sent.essence_str();
+    taken.iter().find(same).copied().ok_or_else(|| refused(wanted()))
 }

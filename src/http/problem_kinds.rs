@@ -104,6 +104,10 @@ kinds! {
         "While a sensor stays inactive, its value does not change.",
         "Activate it first, or in the same request: {\"status\": \"active\", \"value\": …}. The `activate` link leads there.",
         example("PATCH /sensors/boiler-temp", "While a sensor stays inactive, its value does not change.").link("activate");
+    PATCH_CONFLICT, CONFLICT, "patch-conflict", "The patch does not fit the sensor",
+        "A test of the JSON Patch fails, or a place that it names is not there. None of its operations was done.",
+        "Read the sensor again (the `latest-version` link) and make the patch anew; the detail names the operation, the first being 0.",
+        example("PATCH /sensors/boiler-temp", "operation 0: /value has another value").link("latest-version");
     CURSOR_EXPIRED, GONE, "cursor-expired", "The events after the cursor are no longer kept",
         "The cursor is older than the oldest event that is kept, or it belongs to another epoch: the store was restored from a backup. `oldest` and `head` tell which events there are.",
         "Read the sensors again (the `collection` link), and go on with the events after that.",
@@ -125,7 +129,7 @@ kinds! {
         "Shorten it: no URL that this service hands out comes near.",
         example("GET /sensors", "a URL has at most 8192 bytes");
     UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has a media type that is not taken here",
-        "POST and PUT take application/json, PATCH takes application/merge-patch+json; in UTF-8 and without a Content-Encoding.",
+        "POST and PUT take application/json, PATCH takes application/merge-patch+json or application/json-patch+json; in UTF-8 and without a Content-Encoding.",
         "Send the Content-Type that Accept-Post (on POST), Accept-Patch (on PATCH) or Accept (on PUT) names.",
         example("POST /sensors", "the Content-Type has to be application/json, in UTF-8");
     HEADERS_TOO_LARGE, REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The header section is too large",

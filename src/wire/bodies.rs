@@ -4,11 +4,14 @@
 use std::borrow::Cow;
 
 use serde_json::json;
-use utoipa::openapi::schema::{AdditionalProperties, Object, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, Object, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::{ObjectBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::input::{Draft, MergePatch, READ_ONLY, Replacement};
+use super::json_patch::JsonPatch;
 use super::representation::{LocationForm, PropertiesForm};
 
 impl PartialSchema for Draft {
@@ -79,6 +82,55 @@ impl ToSchema for MergePatch {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         PropertiesForm::schemas(schemas);
+    }
+}
+
+impl PartialSchema for JsonPatch {
+    fn schema() -> RefOr<Schema> {
+        let pointer = |description: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some("^(/([^/~]|~[01])*)*$"))
+                .description(Some(description))
+        };
+        let operation = |names: &[&str]| {
+            let op = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(names.iter().copied()));
+            ObjectBuilder::new()
+                .schema_type(Type::Object)
+                .property("op", op)
+                .property("path", pointer("Where, as a JSON Pointer (RFC 6901)."))
+                .required("op")
+                .required("path")
+        };
+        let value = ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Any JSON."));
+        let from = pointer("Where from, as a JSON Pointer (RFC 6901).");
+        let kinds = OneOfBuilder::new()
+            .item(
+                operation(&["add", "replace", "test"])
+                    .property("value", value)
+                    .required("value"),
+            )
+            .item(operation(&["move", "copy"]).property("from", from).required("from"))
+            .item(operation(&["remove"]));
+        ArrayBuilder::new()
+            .items(kinds)
+            .max_items(Some(Self::MAX_OPERATIONS))
+            .description(Some(
+                "A JSON Patch (RFC 6902): operations on what a GET shows, in their order, all or none. What the server alone writes \
+                 can be tested and copied, and not changed. All copies together take at most 64 KiB.",
+            ))
+            .examples([json!([{"op": "test", "path": "/value", "value": 21.5}, {"op": "replace", "path": "/value", "value": 21.7}])])
+            .into()
+    }
+}
+
+impl ToSchema for JsonPatch {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SensorOperations")
     }
 }
 

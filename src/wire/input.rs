@@ -189,7 +189,7 @@ fn unknown_members(members: &Map<String, Json>) -> impl Iterator<Item = Fault> {
 }
 
 /// Turns members into a draft, adding to the faults that were found before.
-fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> Result<Draft, Vec<Fault>> {
+pub(super) fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> Result<Draft, Vec<Fault>> {
     faults.extend(unknown_members(&members));
     let known_faults = faults.len();
     let name = parsed(&mut members, "name", "must be text", &mut faults);

@@ -6,6 +6,7 @@ pub mod bodies;
 pub mod event;
 pub mod input;
 pub mod json;
+pub mod json_patch;
 pub mod link;
 pub mod merge_patch;
 pub mod page;

@@ -25,6 +25,7 @@ mod events_stream;
 mod framing;
 mod get;
 mod inactive;
+mod json_patch;
 mod links;
 mod list;
 mod list_bad_input;

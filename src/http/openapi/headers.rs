@@ -125,7 +125,7 @@ const RESPONSE_HEADERS: [Row; 12] = [
         "The media types that a PUT takes"),
     Row("Accept-Post", Presence::Always, Form::Text, "application/json",
         "The media types that a POST takes"),
-    Row("Accept-Patch", Presence::Always, Form::Text, "application/merge-patch+json, application/json",
+    Row("Accept-Patch", Presence::Always, Form::Text, "application/merge-patch+json, application/json-patch+json, application/json",
         "The media types that a PATCH takes"),
     Row(REQUEST_ID, Presence::Always, Form::Uuid, "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90",
         "The id under which the log of the service tells of the request"),

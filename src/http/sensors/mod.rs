@@ -100,6 +100,7 @@ fn of_refusal(
             "the sensor has another state: its tag is in the header ETag",
         )),
         Refusal::PreconditionRequired => present(Problem::of_kind(&problem::PRECONDITION_REQUIRED)),
+        Refusal::Conflict(detail) => present(Problem::new(&problem::PATCH_CONFLICT, detail)),
         Refusal::Inactive => {
             let problem = Problem::of_kind(&problem::SENSOR_INACTIVE);
             let activate = |(id, _)| Link::action("activate", url(id), "PATCH", "application/merge-patch+json");

@@ -2,23 +2,27 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, patch};
+use serde_json::Value as Json;
 
 use super::{bad_body, refused, written};
 use crate::domain::{self, Change, EventForm, Moment, Precondition, Refusal, Sensor};
-use crate::http::extract::{Body, NoParameters, Parameters, Patch, SensorPath};
+use crate::http::extract::{Body, JSON_PATCH, NoParameters, Parameters, Patch, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::MergePatch;
+use crate::wire::json_patch::JsonPatch;
+use crate::wire::link::LinkBase;
 use crate::wire::representation::SensorForm;
 
 problem_responses!(PatchProblems:
-    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE,
+    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PATCH_CONFLICT, PRECONDITION_FAILED, BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Change a sensor
 ///
-/// A merge patch (RFC 7396): members are set, `null` unsets one, what is not mentioned stays. Publishes a `modified` event with
-/// the `changes` on the MQTT topic `sensors/{id}`, or none when nothing changes.
+/// A merge patch (RFC 7396): members are set, `null` unsets one, what is not mentioned stays. Or a JSON Patch (RFC 6902): operations
+/// on what a GET shows, all or none; when a `test` fails or a place is not there, 409 and nothing is done. Publishes a `modified`
+/// event with the `changes` on the MQTT topic `sensors/{id}`, or none when nothing changes.
 #[utoipa::path(
     operation_id = "patchSensor",
     tag = "sensors",
@@ -33,6 +37,12 @@ problem_responses!(PatchProblems:
             ("unset" = (summary = "Unset a member", value = json!({"unit": null}))),
             ("activate" = (summary = "Activate it and report a value",
                 value = json!({"status": "active", "value": 21.7}))),
+        )),
+        (JsonPatch = "application/json-patch+json", examples(
+            ("test" = (summary = "Report a value if it is still what was read",
+                value = json!([{"op": "test", "path": "/value", "value": 21.5}, {"op": "replace", "path": "/value", "value": 21.7}]))),
+            ("metadata" = (summary = "Change one member of the metadata",
+                value = json!([{"op": "add", "path": "/metadata", "value": {}}, {"op": "add", "path": "/metadata/room", "value": "cellar"}]))),
         )),
         (MergePatch = "application/json", examples(
             ("report" = (summary = "Report a value",
@@ -58,28 +68,46 @@ pub async fn patch(
     let precondition = conditional::of_write(&request, &state);
     let parsed = body
         .parse()
-        .and_then(|json| MergePatch::parse(json).map_err(Problem::invalid));
-    let merge_patch = match parsed {
-        Ok(merge_patch) => merge_patch,
+        .and_then(|json| Instructions::parse(body.media_type(), json));
+    let instructions = match parsed {
+        Ok(instructions) => instructions,
         Err(problem) => return Err(bad_body(problem, &target, &precondition, true, &state).await),
     };
-    let outcome = state
-        .store
-        .write(target.clone(), decide(precondition, merge_patch))
-        .await;
+    let decide = decide(precondition, instructions, state.links().clone());
+    let outcome = state.store.write(target.clone(), decide).await;
     outcome
         .map(|outcome| written(outcome, &state))
         .map_err(|error| refused(error, &target, &state))
 }
 
+/// What the body says, by its media type.
+enum Instructions {
+    Merge(MergePatch),
+    Operations(JsonPatch),
+}
+
+impl Instructions {
+    fn parse(media_type: &str, body: Json) -> Result<Self, Problem> {
+        let parsed = match media_type {
+            JSON_PATCH => JsonPatch::parse(body).map(Self::Operations),
+            _ => MergePatch::parse(body).map(Self::Merge),
+        };
+        parsed.map_err(Problem::invalid)
+    }
+}
+
 fn decide(
     precondition: Precondition,
-    merge_patch: MergePatch,
+    instructions: Instructions,
+    links: LinkBase,
 ) -> impl FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> {
     move |current, moment| {
         let current = current.ok_or(Refusal::NotFound)?;
         precondition.check(Some(current.revision))?;
-        let draft = merge_patch.apply(current).map_err(Refusal::Invalid)?;
+        let draft = match instructions {
+            Instructions::Merge(merge) => merge.apply(current).map_err(Refusal::Invalid),
+            Instructions::Operations(operations) => operations.apply(current, &links),
+        }?;
         domain::revise(current, draft.properties, draft.measured_at, EventForm::Changes, moment)
     }
 }
