@@ -17,7 +17,8 @@ SEED := 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
-	asyncapi-check pages-check chaos binary need-build need-test need-node need-openapi
+	asyncapi-check pages-check chaos faults-system-calls \
+	binary need-build need-test need-node need-openapi
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,8 +135,11 @@ need-build:
 chaos: need-test ## Run ROUNDS=n rounds of the mirror test, from SEED=s on
 	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) cargo test --locked --test chaos -- --nocapture after_quiet
 
+faults-system-calls: need-test ## Fail or kill the service in every single system call on its database, not only in the first ones
+	ALL_SYSTEM_CALLS=1 cargo test --locked --test faults -- --nocapture system_call
+
 need-test: need-build $(PYTHON)/paho-mqtt
-	@scripts/need mosquitto mosquitto-clients sqlite3
+	@scripts/need mosquitto mosquitto-clients sqlite3 strace
 
 need-openapi: need-build
 	@scripts/need nodejs npm python3-venv

@@ -192,13 +192,14 @@ async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<
     })
 }
 
-/// A database with tables that lacks our mark belongs to something else, and nothing is written into it.
+/// A database with tables that lacks our mark belongs to something else, and nothing is written into it. The list of
+/// migrations is no such table: it is made before the first of them, which a process may not have lived to run.
 async fn check_application(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let query = async {
         let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
             .fetch_one(&mut *connection)
             .await?;
-        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
+        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'")
             .fetch_one(&mut *connection)
             .await?;
         Ok((application_id, tables))

@@ -3,8 +3,9 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     unreachable_pub,
-    reason = "tests fail loudly, and share their harness"
+    reason = "tests fail loudly, tell what they measured, and share their harness"
 )]
 
 #[path = "../harness/mod.rs"]
@@ -14,4 +15,6 @@ mod broker_killed;
 mod checker;
 mod process;
 mod readers;
+mod script;
 mod service_killed;
+mod system_calls;

@@ -22,6 +22,8 @@ impl Http {
     pub fn new(addr: SocketAddr, public_url: &str) -> Self {
         let client = Client::builder()
             .no_proxy()
+            // There is no TLS here, and to read the authorities of the system takes longer than many a test.
+            .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("an HTTP client");

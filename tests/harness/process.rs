@@ -56,11 +56,19 @@ impl Process {
         Self::spawn_with(settings, &[])
     }
 
+    /// As [`Process::spawn`], as the argument of another command.
+    pub fn spawn_under(words: &[String], settings: &Settings) -> Self {
+        Self::spawn_command(under(words, &binary(&settings.folder)), settings, &[])
+    }
+
     fn spawn_with(settings: &Settings, variables: &[(&str, &str)]) -> Self {
+        Self::spawn_command(binary(&settings.folder), settings, variables)
+    }
+
+    fn spawn_command(mut command: Command, settings: &Settings, variables: &[(&str, &str)]) -> Self {
         let bind = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let log = settings.folder.join(format!("{}.log", bind.port()));
         let output = File::create(&log).expect("a log file");
-        let mut command = binary(&settings.folder);
         command
             .env("HTTP_BIND", bind.to_string())
             .envs(variables.iter().copied())
@@ -74,6 +82,19 @@ impl Process {
             child: command.spawn().expect("the binary"),
             log,
         }
+    }
+
+    /// Waits until it answers, or has ended before that.
+    pub async fn has_started(&mut self) -> bool {
+        let mut has_started = false;
+        eventually("the process answers or ends", || {
+            has_started = self.output().contains(&format!("http://{}\n", self.http.addr));
+            let has_ended = self.child.try_wait().expect("a state").is_some();
+            let is_over = has_started || has_ended;
+            async move { is_over }
+        })
+        .await;
+        has_started
     }
 
     /// What it has printed, on both streams.
@@ -142,6 +163,26 @@ pub fn binary(folder: &Path) -> Command {
         .env("RUST_LOG", "info")
         .stdin(Stdio::null());
     command
+}
+
+/// The same command as the last argument of another one, in the same environment.
+fn under(words: &[String], command: &Command) -> Command {
+    let mut outer = Command::new(&words[0]);
+    outer
+        .args(&words[1..])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer.stdin(Stdio::null());
+    outer
 }
 
 impl Deref for Process {
