@@ -48,20 +48,26 @@ pub enum WriteError {
 }
 
 impl StoreError {
-    /// Whether SQLite says that the disk is full (`SQLITE_FULL`).
-    pub(super) fn is_full(error: &sqlx::Error) -> bool {
-        const SQLITE_FULL: &str = "13";
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        code.is_some_and(|code| code == SQLITE_FULL)
+    /// Whether SQLite says to the writer that the disk is full (`SQLITE_FULL`).
+    pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
     }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
+/// From the writer.
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
         if Self::is_full(&error) {
             Self::Full
         } else {
             Self::Database(error.to_string().into())
         }
+    }
+}
+
+/// From a reader, which needs no room.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.to_string().into())
     }
 }

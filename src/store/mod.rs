@@ -1,14 +1,16 @@
 //! Everything that knows SQL. A write is one transaction that changes the sensor and appends its event; appending is
 //! private to this module, so that nobody can change a sensor and forget the event.
 //!
-//! One task, the writer, owns the only connection that writes ([`writer`]); reads have connections of their own
-//! ([`reads`]). What is committed shows in [`Store::head`].
+//! One thread, the writer, owns the only connection that writes ([`writer`]); reads have connections of their own
+//! ([`reads`]), and sensors that are read often cost none ([`cache`]). What is committed shows in [`Store::head`].
 
 mod backup;
+mod cache;
 mod error;
 mod metrics;
 mod open;
 mod reads;
+mod row;
 mod scribe;
 mod writer;
 
@@ -32,6 +34,7 @@ use crate::domain::{
     Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef, Timestamp,
 };
 use crate::wire::link::LinkBase;
+use cache::RecordCache;
 use writer::{Command, Note, Write};
 
 /// What the store is opened with.
@@ -68,6 +71,7 @@ pub struct Store {
 struct Inner {
     commands: mpsc::Sender<Command>,
     reads: SqlitePool,
+    cache: RecordCache,
     epoch: Epoch,
     head: watch::Receiver<Revision>,
     links: LinkBase,

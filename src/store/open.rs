@@ -2,15 +2,17 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::OpenFlags;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::cache::{Changes, RecordCache};
 use super::scribe::Scribe;
-use super::writer::Writer;
+use super::writer::{Writer, keep_pruning};
 use super::{Inner, Options, Store, StoreMetrics};
 use crate::domain::{Epoch, Revision};
 
@@ -21,8 +23,20 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// The `application_id` that the first migration writes: 'sens' in ASCII.
 pub(super) const APPLICATION_ID: i64 = 0x7365_6e73;
-/// What the write-ahead log is cut back to after a checkpoint.
-const JOURNAL_SIZE_LIMIT_BYTES: &str = "67108864";
+/// What every connection is told, in this order.
+const PRAGMAS: &[(&str, &str)] = &[
+    ("busy_timeout", "5000"),
+    ("journal_mode", "WAL"),
+    // A COMMIT that is answered is on the disk.
+    ("synchronous", "FULL"),
+    ("foreign_keys", "ON"),
+    ("mmap_size", "0"),
+    ("trusted_schema", "OFF"),
+    // What the write-ahead log is cut back to after a checkpoint: 64 MiB.
+    ("journal_size_limit", "67108864"),
+];
+/// More than the writer has.
+const MAX_PREPARED_STATEMENTS: usize = 64;
 /// Connections that read. More than the cores of a small machine gain nothing.
 const MAX_READ_CONNECTIONS: u32 = 4;
 
@@ -87,13 +101,16 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let path = options.path.as_path();
         let lock = lock(path)?;
-        let mut connection = connect_writer(path).await?;
-        let (epoch, head) = identity(&mut connection).await.map_err(|error| database(path, error))?;
+        let mut setup = connect_writer(path).await?;
+        let (epoch, head) = identity(&mut setup).await.map_err(|error| database(path, error))?;
+        setup.close().await.map_err(|error| database(path, error))?;
+        let connection = open_writer(path).map_err(|error| database(path, error))?;
         let reads = SqlitePoolOptions::new()
             .max_connections(MAX_READ_CONNECTIONS)
             .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
             .await
             .map_err(|error| database(path, error))?;
+        let cache = RecordCache::new();
         let (commands, queue) = mpsc::channel(options.write_queue_max);
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
@@ -106,16 +123,22 @@ impl Store {
             scribe: Scribe {
                 epoch: epoch.clone(),
                 links: links.clone(),
+                changes: Changes::new(cache.clone()),
             },
             clock: options.clock,
             retention: options.retention,
             metrics: metrics.clone(),
             failed: failed.clone(),
         };
-        tokio::spawn(writer.run());
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(|| writer.run())
+            .map_err(|error| database(path, error))?;
+        tokio::spawn(keep_pruning(commands.downgrade()));
         let inner = Inner {
             commands,
             reads,
+            cache,
             epoch,
             head,
             links,
@@ -163,16 +186,23 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Open
     Ok(connection)
 }
 
+/// What the connections of sqlx are opened with, those that read included.
 fn connect_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .pragma("mmap_size", "0")
-        .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)
-        .pragma("trusted_schema", "OFF")
-        .disable_statement_logging()
+    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
+    PRAGMAS
+        .iter()
+        .fold(options, |options, (name, value)| options.pragma(*name, *value))
+}
+
+/// The connection that writes, once the schema is up to date.
+fn open_writer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(MAX_PREPARED_STATEMENTS);
+    for (name, value) in PRAGMAS {
+        connection.pragma_update(None, name, value)?;
+    }
+    Ok(connection)
 }
 
 async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), OpenError>> {

@@ -3,10 +3,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use sqlx::SqliteExecutor;
 
+use super::cache::Found;
+use super::row::{SensorRow, damaged};
 use super::{Record, SensorState, Store, StoreError, StoredEvent};
-use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Status, Timestamp};
-use crate::wire::link::LinkBase;
-use crate::wire::representation::representation;
+use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp};
 
 /// A page of sensors, in the order of their ids.
 #[derive(Debug, Clone)]
@@ -15,31 +15,6 @@ pub struct Page {
     pub head: Revision,
     /// The sensors.
     pub records: Vec<Record>,
-}
-
-/// A row of `sensors`.
-pub(super) struct SensorRow {
-    pub id: String,
-    pub name: String,
-    pub revision: i64,
-    pub status: String,
-    pub document: String,
-}
-
-impl SensorRow {
-    pub(super) fn into_record(self, links: &LinkBase) -> Result<Record, StoreError> {
-        let id: SensorId = self.id.parse().map_err(damaged)?;
-        let status = match self.status.as_str() {
-            "active" => Status::Active,
-            _ => Status::Inactive,
-        };
-        Ok(Record {
-            id,
-            name: self.name.parse().map_err(damaged)?,
-            revision: Revision::new(self.revision),
-            representation: Bytes::from(representation(&self.document, id, status, links).map_err(damaged)?),
-        })
-    }
 }
 
 /// A row of `events`.
@@ -72,7 +47,7 @@ impl EventRow {
 }
 
 /// The row of a sensor, by either of its keys.
-pub(super) async fn find(executor: impl SqliteExecutor<'_>, sensor: &SensorRef) -> sqlx::Result<Option<SensorRow>> {
+async fn find(executor: impl SqliteExecutor<'_>, sensor: &SensorRef) -> sqlx::Result<Option<SensorRow>> {
     match sensor {
         SensorRef::Id(id) => {
             let id = id.to_string();
@@ -97,17 +72,39 @@ pub(super) async fn find(executor: impl SqliteExecutor<'_>, sensor: &SensorRef) 
     }
 }
 
-/// What is in the database is not what this version writes.
-pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Database(format!("a row is damaged: {error}").into())
-}
-
 impl Store {
     /// A sensor as it is.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn get(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
+        let cache = &self.inner.cache;
+        match sensor {
+            SensorRef::Id(id) => match cache.find(*id) {
+                Found::Record(record) => Ok(Some(record)),
+                Found::Miss(place) => {
+                    let record = self.read(sensor).await?;
+                    if let Some(record) = &record {
+                        place.fill(record);
+                    }
+                    Ok(record)
+                }
+                Found::Unknown => self.read(sensor).await,
+            },
+            SensorRef::Name(name) => {
+                if let Some(record) = cache.find_named(name) {
+                    return Ok(Some(record));
+                }
+                let record = self.read(sensor).await?;
+                if let Some(record) = &record {
+                    cache.note_name(record);
+                }
+                Ok(record)
+            }
+        }
+    }
+
+    async fn read(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
         let row = find(&self.inner.reads, sensor).await?;
         row.map(|row| row.into_record(&self.inner.links)).transpose()
     }

@@ -1,9 +1,9 @@
 //! The statements of the writer: each function is one step inside a transaction that the writer owns.
 
-use sqlx::SqliteConnection;
-use sqlx::error::DatabaseError;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::reads::{damaged, find};
+use super::cache::Changes;
+use super::row::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, WriteError};
 use crate::domain::{Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorName, SensorRef, Status};
@@ -16,6 +16,8 @@ use crate::wire::representation::{self, representation};
 pub(super) struct Scribe {
     pub epoch: Epoch,
     pub links: LinkBase,
+    /// What the transaction has changed so far, for those who read without a query.
+    pub changes: Changes,
 }
 
 /// What a step gives: an answer for its client, or a failure of the store, which undoes the whole group.
@@ -23,99 +25,93 @@ type Step = Result<Result<Outcome, WriteError>, StoreError>;
 
 impl Scribe {
     /// Lets `decide` see the sensor and does what it says, in a savepoint: sensor and event, or neither.
-    pub(super) async fn write(
-        &self,
-        connection: &mut SqliteConnection,
+    pub(super) fn write(
+        &mut self,
+        connection: &Connection,
         target: &SensorRef,
         decide: Decide,
         moment: Moment,
     ) -> Step {
-        let row = find(&mut *connection, target).await?;
-        let current = row
+        let record = match self.changes.unchanged(target) {
+            Some(record) => Some(record),
+            None => find(connection, target, &self.links)?,
+        };
+        let current = record
             .as_ref()
-            .map(|row| representation::read_document(&row.document))
+            .map(|record| representation::read(&record.representation))
             .transpose()
             .map_err(damaged)?;
-        let change = decide(current.as_ref(), moment);
-        let record = || row.map(|row| row.into_record(&self.links)).transpose();
-        let change = match change {
+        let change = match decide(current.as_ref(), moment) {
             Ok(change) => change,
             Err(refusal) => {
-                let current = record()?.map(Box::new);
+                let current = record.map(Box::new);
                 return Ok(Err(WriteError::Refused { refusal, current }));
             }
         };
-        sqlx::query("SAVEPOINT write").execute(&mut *connection).await?;
-        let done = match (change, &current) {
-            (Change::Create(sensor), None) => self.create(connection, &sensor, moment).await,
-            (Change::Modify(next, form), Some(current)) => self.modify(connection, current, &next, form, moment).await,
-            (Change::Delete, Some(current)) => self.delete(connection, current, moment).await,
-            (Change::None, Some(_)) => Ok(record()?.map(Outcome::Unchanged).ok_or(WriteError::OutcomeUnknown)),
-            (change, _) => Err(damaged(format_args!("{change:?} does not fit what is there"))),
+        execute(connection, "SAVEPOINT write", [])?;
+        let done = match (change, &current, record) {
+            (Change::Create(sensor), None, _) => self.create(connection, &sensor, moment),
+            (Change::Modify(next, form), Some(current), _) => self.modify(connection, current, &next, form, moment),
+            (Change::Delete, Some(current), _) => self.delete(connection, current, moment),
+            (Change::None, _, Some(record)) => Ok(Ok(Outcome::Unchanged(record))),
+            (change, ..) => Err(damaged(format_args!("{change:?} does not fit what is there"))),
         }?;
         if done.is_err() {
-            sqlx::query("ROLLBACK TO write").execute(&mut *connection).await?;
+            execute(connection, "ROLLBACK TO write", [])?;
         }
-        sqlx::query("RELEASE write").execute(&mut *connection).await?;
+        execute(connection, "RELEASE write", [])?;
         Ok(done)
     }
 
-    async fn create(&self, connection: &mut SqliteConnection, sensor: &Sensor, moment: Moment) -> Step {
+    fn create(&mut self, connection: &Connection, sensor: &Sensor, moment: Moment) -> Step {
         let (record, document) = self.record(sensor)?;
-        let (id, name, revision) = (record.id.to_string(), record.name.as_str(), record.revision.get());
-        let status = status_text(sensor.properties.status);
-        let inserted = sqlx::query!(
+        self.changes.unsettle(record.id);
+        let inserted = write_one(
+            connection,
             "INSERT INTO sensors (id, name, revision, status, document) VALUES (?, ?, ?, ?, ?)",
-            id,
-            name,
-            revision,
-            status,
-            document
-        )
-        .execute(&mut *connection)
-        .await;
-        if let Some(taken) = name_taken(connection, &record.name, &inserted).await? {
+            params![
+                record.id.to_string(),
+                record.name.as_str(),
+                record.revision.get(),
+                status_text(sensor.properties.status),
+                document
+            ],
+        );
+        if let Some(taken) = name_taken(connection, &record.name, &inserted)? {
             return Ok(Err(taken));
         }
-        affected_one(&inserted?)?;
-        let state = text(&record)?;
-        self.append(
-            connection,
-            ChangeKind::Created,
-            None,
-            sensor,
-            Body::State(state),
-            moment,
-        )
-        .await?;
+        inserted?;
+        let state = Body::State(text(&record)?);
+        self.append(connection, ChangeKind::Created, None, sensor, state, moment)?;
+        self.changes.becomes(record.clone());
         Ok(Ok(Outcome::Created(record)))
     }
 
-    async fn modify(
-        &self,
-        connection: &mut SqliteConnection,
+    fn modify(
+        &mut self,
+        connection: &Connection,
         current: &Sensor,
         next: &Sensor,
         form: EventForm,
         moment: Moment,
     ) -> Step {
         let (record, document) = self.record(next)?;
-        let (id, name, revision) = (record.id.to_string(), record.name.as_str(), record.revision.get());
-        let status = status_text(next.properties.status);
-        let updated = sqlx::query!(
-            "UPDATE sensors SET name = ?, revision = ?, status = ?, document = ? WHERE id = ?",
-            name,
-            revision,
-            status,
-            document,
-            id
-        )
-        .execute(&mut *connection)
-        .await;
-        if let Some(taken) = name_taken(connection, &record.name, &updated).await? {
+        self.changes.unsettle(record.id);
+        let updated = write_one(
+            connection,
+            "UPDATE sensors SET name = ?2, revision = ?3, status = ?4, document = ?5 WHERE id = ?1",
+            params![
+                record.id.to_string(),
+                record.name.as_str(),
+                record.revision.get(),
+                status_text(next.properties.status),
+                document
+            ],
+        );
+        if let Some(taken) = name_taken(connection, &record.name, &updated)? {
             return Ok(Err(taken));
         }
-        affected_one(&updated?)?;
+        updated?;
         let changes;
         let body = match form {
             EventForm::State => Body::State(text(&record)?),
@@ -125,27 +121,24 @@ impl Scribe {
                 Body::Changes(&changes)
             }
         };
-        self.append(connection, ChangeKind::Modified, Some(current), next, body, moment)
-            .await?;
+        self.append(connection, ChangeKind::Modified, Some(current), next, body, moment)?;
+        self.changes.becomes(record.clone());
         Ok(Ok(Outcome::Modified(record)))
     }
 
-    async fn delete(&self, connection: &mut SqliteConnection, current: &Sensor, moment: Moment) -> Step {
+    fn delete(&mut self, connection: &Connection, current: &Sensor, moment: Moment) -> Step {
+        self.changes.unsettle(current.id);
         let id = current.id.to_string();
-        let deleted = sqlx::query!("DELETE FROM sensors WHERE id = ?", id)
-            .execute(&mut *connection)
-            .await?;
-        affected_one(&deleted)?;
+        write_one(connection, "DELETE FROM sensors WHERE id = ?", [id])?;
         let kind = ChangeKind::Deleted;
-        self.append(connection, kind, Some(current), current, Body::Gone, moment)
-            .await?;
+        self.append(connection, kind, Some(current), current, Body::Gone, moment)?;
         Ok(Ok(Outcome::Deleted(current.id, moment.revision)))
     }
 
     /// Appends an event to the log: the only place that does. `sensor` is the sensor as it is now, or was last.
-    async fn append(
+    fn append(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &Connection,
         kind: ChangeKind,
         before: Option<&Sensor>,
         sensor: &Sensor,
@@ -154,27 +147,25 @@ impl Scribe {
     ) -> Result<(), StoreError> {
         let previous = before.map(|before| before.revision);
         let payload = payload(kind, sensor.id, &self.epoch, moment.revision, previous, body).map_err(damaged)?;
-        let (revision, sensor_id, kind) = (moment.revision.get(), sensor.id.to_string(), kind.as_str());
-        let committed_at_ms = moment.now.unix_ms();
         let name = &sensor.properties.name;
         let former_name = before
             .map(|before| &before.properties.name)
             .filter(|former| *former != name);
-        let (name, former_name) = (name.as_str(), former_name.map(SensorName::as_str));
-        let inserted = sqlx::query!(
+        write_one(
+            connection,
             "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
-            revision,
-            sensor_id,
-            kind,
-            committed_at_ms,
-            payload,
-            name,
-            former_name
-        )
-        .execute(connection)
-        .await?;
-        affected_one(&inserted)
+            params![
+                moment.revision.get(),
+                sensor.id.to_string(),
+                kind.as_str(),
+                moment.now.unix_ms(),
+                payload,
+                name.as_str(),
+                former_name.map(SensorName::as_str)
+            ],
+        )?;
+        Ok(())
     }
 
     fn record(&self, sensor: &Sensor) -> Result<(Record, String), StoreError> {
@@ -191,88 +182,104 @@ impl Scribe {
     }
 }
 
+/// Runs a statement, prepared once, and gives the number of rows that it changed.
+pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(sql)?.execute(parameters)
+}
+
 /// Notes something about the store itself.
-pub(super) async fn note(connection: &mut SqliteConnection, note: Note) -> sqlx::Result<()> {
+pub(super) fn note(connection: &Connection, note: Note) -> rusqlite::Result<()> {
     // The cursor never goes back; writing it anew where it stands is the probe.
     let at_least = match note {
         Note::Relayed(revision) => revision.get(),
         Note::Probe => 0,
     };
-    sqlx::query!("UPDATE relay SET revision = max(revision, ?)", at_least)
-        .execute(connection)
-        .await?;
-    Ok(())
+    write_one(connection, "UPDATE relay SET revision = max(revision, ?)", [at_least])
 }
 
 /// Writes down the newest revision.
-pub(super) async fn set_head(connection: &mut SqliteConnection, head: Revision) -> sqlx::Result<()> {
-    let head = head.get();
-    sqlx::query!("UPDATE store SET head = ?", head)
-        .execute(connection)
-        .await?;
-    Ok(())
+pub(super) fn set_head(connection: &Connection, head: Revision) -> rusqlite::Result<()> {
+    write_one(connection, "UPDATE store SET head = ?", [head.get()])
 }
 
 /// Removes at most `limit` of the oldest events: those up to `last` that were committed before `committed_before_ms` and
 /// that the relay has published. Gives how many.
-pub(super) async fn prune(
-    connection: &mut SqliteConnection,
+pub(super) fn prune(
+    connection: &Connection,
     last: Revision,
     committed_before_ms: i64,
-    limit: i64,
-) -> sqlx::Result<u64> {
-    let last = last.get();
+    limit: usize,
+) -> rusqlite::Result<usize> {
     // Clocks are set back at times: what comes after an event that has to stay stays with it, so that no hole appears.
-    let pruned = sqlx::query!(
+    execute(
+        connection,
         "WITH oldest AS (
              SELECT revision, committed_at_ms FROM events
              WHERE revision <= min(?, (SELECT revision FROM relay)) ORDER BY revision LIMIT ?
          )
          DELETE FROM events WHERE revision IN (SELECT revision FROM oldest) AND revision < coalesce(
              (SELECT min(revision) FROM oldest WHERE committed_at_ms >= ?), 9223372036854775807)",
-        last,
-        limit,
-        committed_before_ms
+        params![
+            last.get(),
+            i64::try_from(limit).unwrap_or(i64::MAX),
+            committed_before_ms
+        ],
     )
-    .execute(connection)
-    .await?;
-    Ok(pruned.rows_affected())
 }
 
 /// The oldest event that is kept.
-pub(super) async fn oldest_event(connection: &mut SqliteConnection) -> sqlx::Result<Option<Revision>> {
-    let oldest = sqlx::query_scalar!("SELECT min(revision) FROM events")
-        .fetch_one(connection)
-        .await?;
+pub(super) fn oldest_event(connection: &Connection) -> rusqlite::Result<Option<Revision>> {
+    let mut statement = connection.prepare_cached("SELECT min(revision) FROM events")?;
+    let oldest: Option<i64> = statement.query_row([], |row| row.get(0))?;
     Ok(oldest.map(Revision::new))
 }
 
-/// Whether a write broke the one rule that a client can break here: names are unique.
-async fn name_taken<T>(
-    connection: &mut SqliteConnection,
-    name: &SensorName,
-    written: &sqlx::Result<T>,
-) -> Result<Option<WriteError>, StoreError> {
-    let unique = |error: &sqlx::Error| {
-        error
-            .as_database_error()
-            .is_some_and(DatabaseError::is_unique_violation)
+/// The sensor as the transaction sees it.
+fn find(connection: &Connection, sensor: &SensorRef, links: &LinkBase) -> Result<Option<Record>, StoreError> {
+    let (sql, key) = match sensor {
+        SensorRef::Id(id) => (
+            "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
+            id.to_string(),
+        ),
+        SensorRef::Name(name) => (
+            "SELECT id, name, revision, status, document FROM sensors WHERE name = ?",
+            name.to_string(),
+        ),
     };
-    if !written.as_ref().err().is_some_and(unique) {
+    let read = |row: &Row| {
+        Ok(SensorRow {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            revision: row.get(2)?,
+            status: row.get(3)?,
+            document: row.get(4)?,
+        })
+    };
+    let row = connection.prepare_cached(sql)?.query_row([key], read).optional()?;
+    row.map(|row| row.into_record(links)).transpose()
+}
+
+/// Whether a write broke the one rule that a client can break here: names are unique.
+fn name_taken<T>(
+    connection: &Connection,
+    name: &SensorName,
+    written: &rusqlite::Result<T>,
+) -> Result<Option<WriteError>, StoreError> {
+    let code = written.as_ref().err().and_then(rusqlite::Error::sqlite_error);
+    if code.is_none_or(|code| code.extended_code != rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) {
         return Ok(None);
     }
-    let name = name.as_str();
-    let holder = sqlx::query_scalar!("SELECT id FROM sensors WHERE name = ?", name)
-        .fetch_one(connection)
-        .await?;
+    let mut statement = connection.prepare_cached("SELECT id FROM sensors WHERE name = ?")?;
+    let holder: String = statement.query_row([name.as_str()], |row| row.get(0))?;
     let holder = holder.parse().map_err(damaged)?;
     Ok(Some(WriteError::NameTaken { holder }))
 }
 
-fn affected_one(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
-    match result.rows_affected() {
+/// Runs a statement that changes one row.
+fn write_one(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<()> {
+    match execute(connection, sql, parameters)? {
         1 => Ok(()),
-        other => Err(damaged(format_args!("a write of one row touched {other}"))),
+        other => Err(rusqlite::Error::StatementChangedRows(other)),
     }
 }
 

@@ -1,16 +1,16 @@
-//! The one task that writes: it takes all commands that wait, runs them in one transaction, and answers after COMMIT.
+//! The one thread that writes: it takes all commands that wait, runs them in one transaction, and answers after COMMIT.
 //!
 //! So the cost of a sync of the disk is shared by everybody who waits for it, and nobody waits for more than is there:
-//! a lone command is committed at once.
+//! a lone command is committed at once. A thread of its own, because a statement takes less time than handing it to one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sqlx::{Connection, SqliteConnection};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::scribe::{self, Scribe};
+use super::scribe::{self, Scribe, execute};
 use super::{Record, Retention, StoreError, StoreMetrics, WriteError};
 use crate::clock::Clock;
 use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorRef, Timestamp};
@@ -22,7 +22,7 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 /// How soon again when there were as many as one step removes: faster than events are written, and with room for writes.
 const NEXT_PRUNE_DELAY: Duration = Duration::from_millis(50);
 /// The most events that one step of pruning removes, so that no write waits long behind it.
-const MAX_PRUNED_AT_ONCE: u32 = 2_000;
+const MAX_PRUNED_AT_ONCE: usize = 2_000;
 
 /// What a write did, once it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub(super) enum Note {
 pub(super) enum Command {
     Write(Write),
     Note(Note, oneshot::Sender<Result<(), StoreError>>),
+    /// Remove some of the events that may go. The answer is how many they were.
+    Prune(oneshot::Sender<usize>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -77,7 +79,7 @@ impl Command {
                 ..
             }) => drop(reply.send(result)),
             Self::Note(_, reply) => drop(reply.send(Ok(()))),
-            Self::Write(_) | Self::Stop(_) => {}
+            Self::Write(_) | Self::Prune(_) | Self::Stop(_) => {}
         }
     }
 
@@ -85,7 +87,7 @@ impl Command {
         match self {
             Self::Write(write) => drop(write.reply.send(Err(error.clone().into()))),
             Self::Note(_, reply) => drop(reply.send(Err(error.clone()))),
-            Self::Stop(_) => {}
+            Self::Prune(_) | Self::Stop(_) => {}
         }
     }
 }
@@ -95,7 +97,7 @@ enum GroupError {
     /// It is rolled back.
     NotCommitted(StoreError),
     /// COMMIT failed. The rows may be there all the same: an error of the disk's sync does not take back what was written.
-    OutcomeUnknown(sqlx::Error),
+    OutcomeUnknown(rusqlite::Error),
 }
 
 impl<E: Into<StoreError>> From<E> for GroupError {
@@ -105,7 +107,7 @@ impl<E: Into<StoreError>> From<E> for GroupError {
 }
 
 pub(super) struct Writer {
-    pub connection: SqliteConnection,
+    pub connection: Connection,
     pub queue: mpsc::Receiver<Command>,
     pub announce: watch::Sender<Revision>,
     pub scribe: Scribe,
@@ -115,36 +117,35 @@ pub(super) struct Writer {
     pub failed: CancellationToken,
 }
 
+/// What comes after a command.
+enum Next {
+    Go,
+    Stop(Option<oneshot::Sender<()>>),
+    /// The outcome is unknown, after which nothing may be written.
+    Fail,
+}
+
 impl Writer {
     /// Works until it is told to stop, nobody is left to send commands, or the outcome of a COMMIT is unknown.
-    pub(super) async fn run(mut self) {
-        let mut prune_tick = tokio::time::interval(PRUNE_INTERVAL);
-        prune_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pub(super) fn run(mut self) {
         // A panic ends the process, too: without a writer nothing works.
         let failed = self.failed.clone().drop_guard();
-        let mut stop = None;
-        while stop.is_none() {
-            let first = tokio::select! {
-                first = self.queue.recv() => first,
-                _ = prune_tick.tick() => {
-                    match self.prune().await {
-                        None => return,
-                        Some(pruned) if pruned >= u64::from(MAX_PRUNED_AT_ONCE) => {
-                            prune_tick.reset_after(NEXT_PRUNE_DELAY);
-                        }
-                        Some(_) => {}
-                    }
-                    continue;
-                }
-            };
-            let Some(first) = first else { break };
-            let group = self.gather(first, &mut stop);
-            if !self.run_group(group).await {
-                return;
+        let mut commands = Vec::with_capacity(MAX_GROUP);
+        let stop = loop {
+            if self.queue.blocking_recv_many(&mut commands, MAX_GROUP) == 0 {
+                break None;
             }
-        }
+            self.metrics
+                .queue_depth
+                .set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+            match self.work(commands.drain(..)) {
+                Next::Go => {}
+                Next::Stop(reply) => break reply,
+                Next::Fail => return,
+            }
+        };
         failed.disarm();
-        if let Err(error) = self.connection.close().await {
+        if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "closing the database failed; the next start recovers it");
         }
         if let Some(stop) = stop {
@@ -153,45 +154,52 @@ impl Writer {
         }
     }
 
-    /// Takes what waits behind `first`, up to a bound; a command to stop ends the group and is kept apart.
-    fn gather(&mut self, first: Command, stop: &mut Option<oneshot::Sender<()>>) -> Vec<Command> {
+    /// Runs what has come in together: the writes and notes as a group, then what stands alone.
+    fn work(&mut self, commands: impl Iterator<Item = Command>) -> Next {
         let mut group = Vec::new();
-        let mut next = Some(first);
-        while let Some(command) = next {
-            if let Command::Stop(reply) = command {
-                *stop = Some(reply);
-                break;
+        let mut next = Next::Go;
+        let mut prune = None;
+        for command in commands {
+            match command {
+                Command::Stop(reply) => next = Next::Stop(Some(reply)),
+                Command::Prune(reply) => prune = Some(reply),
+                late if matches!(next, Next::Stop(_)) => late.fail(&StoreError::Stopped),
+                command => group.push(command),
             }
-            group.push(command);
-            next = if group.len() < MAX_GROUP {
-                self.queue.try_recv().ok()
-            } else {
-                None
-            };
         }
-        self.metrics
-            .queue_depth
-            .set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
-        group
+        if !self.run_group(group) {
+            return Next::Fail;
+        }
+        match prune.map(|reply| (reply, self.prune())) {
+            Some((_, None)) => Next::Fail,
+            Some((reply, Some(pruned))) => {
+                // Nobody waiting is fine.
+                let _ = reply.send(pruned);
+                next
+            }
+            None => next,
+        }
     }
 
     /// Runs a group and answers it. `false` when the outcome is unknown, after which nothing may be written.
-    async fn run_group(&mut self, mut group: Vec<Command>) -> bool {
+    fn run_group(&mut self, mut group: Vec<Command>) -> bool {
         if group.is_empty() {
             return true;
         }
         #[expect(clippy::cast_precision_loss, reason = "at most MAX_GROUP")]
         self.metrics.group_size.observe(group.len() as f64);
-        match self.commit(&mut group).await {
+        match self.commit(&mut group) {
             Ok(head) => {
-                // First, so that whoever has an answer never sees an older head.
+                // Both before the answers, so that whoever has one never sees what was before.
+                self.scribe.changes.settle();
                 self.announce
                     .send_if_modified(|announced| std::mem::replace(announced, head) != head);
                 group.into_iter().for_each(Command::answer);
             }
             Err(GroupError::NotCommitted(error)) => {
                 tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
-                self.roll_back().await;
+                self.roll_back();
+                self.scribe.changes.forget();
                 for command in group {
                     command.fail(&error);
                 }
@@ -205,33 +213,33 @@ impl Writer {
     }
 
     /// Runs the group in one transaction and commits it.
-    async fn commit(&mut self, group: &mut [Command]) -> Result<Revision, GroupError> {
+    fn commit(&mut self, group: &mut [Command]) -> Result<Revision, GroupError> {
         let before = *self.announce.borrow();
         let mut head = before;
         let now = self.clock.now();
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
+        execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         for command in group {
             match command {
-                Command::Write(write) => self.run_write(write, &mut head, now).await?,
-                Command::Note(note, _) => scribe::note(&mut self.connection, *note).await?,
-                Command::Stop(_) => {}
+                Command::Write(write) => self.run_write(write, &mut head, now)?,
+                Command::Note(note, _) => scribe::note(&self.connection, *note)?,
+                Command::Prune(_) | Command::Stop(_) => {}
             }
         }
         if head != before {
-            scribe::set_head(&mut self.connection, head).await?;
+            scribe::set_head(&self.connection, head)?;
         }
         let started = Instant::now();
-        let committed = sqlx::query("COMMIT").execute(&mut self.connection).await;
+        let committed = execute(&self.connection, "COMMIT", []);
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
-        match committed.map_err(|error| (StoreError::is_full(&error), error)) {
+        match committed {
             Ok(_) => Ok(head),
             // Without room, not even the frame that commits was written.
-            Err((true, error)) => Err(error.into()),
-            Err((false, error)) => Err(GroupError::OutcomeUnknown(error)),
+            Err(error) if StoreError::is_full(&error) => Err(error.into()),
+            Err(error) => Err(GroupError::OutcomeUnknown(error)),
         }
     }
 
-    async fn run_write(&mut self, write: &mut Write, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
+    fn run_write(&mut self, write: &mut Write, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
         let Some(decide) = write.decide.take() else {
             return Ok(());
         };
@@ -239,10 +247,7 @@ impl Writer {
             revision: head.next(),
             now,
         };
-        let result = self
-            .scribe
-            .write(&mut self.connection, &write.target, decide, moment)
-            .await?;
+        let result = self.scribe.write(&self.connection, &write.target, decide, moment)?;
         if matches!(
             result,
             Ok(Outcome::Created(_) | Outcome::Modified(_) | Outcome::Deleted(..))
@@ -253,23 +258,22 @@ impl Writer {
         Ok(())
     }
 
-    async fn roll_back(&mut self) {
+    fn roll_back(&self) {
         // SQLite may have rolled back on its own (a full disk, an I/O error); then it says so here, and that is fine.
-        if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
+        if let Err(error) = execute(&self.connection, "ROLLBACK", []) {
             tracing::debug!(%error, "there was nothing to roll back");
         }
     }
 
     /// Removes a bounded number of events that may go, and gives how many. `None` when the disk failed, after which nothing
     /// may be written.
-    async fn prune(&mut self) -> Option<u64> {
+    fn prune(&self) -> Option<usize> {
         let keep_ms = i64::from(self.retention.hours) * 3_600_000;
         let committed_before_ms = self.clock.now().unix_ms().saturating_sub(keep_ms);
         let head = *self.announce.borrow();
         let min_events = i64::try_from(self.retention.min_events).unwrap_or(i64::MAX);
         let last = Revision::new(head.get().saturating_sub(min_events));
-        let limit = MAX_PRUNED_AT_ONCE.into();
-        let pruned = match scribe::prune(&mut self.connection, last, committed_before_ms, limit).await {
+        let pruned = match scribe::prune(&self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE) {
             Ok(pruned) => pruned,
             Err(error) if StoreError::is_full(&error) => {
                 tracing::warn!(%error, "pruning the event log failed; it is tried again");
@@ -280,12 +284,31 @@ impl Writer {
                 return None;
             }
         };
-        self.metrics.events_pruned.inc_by(pruned);
-        if let Ok(oldest) = scribe::oldest_event(&mut self.connection).await {
+        self.metrics.events_pruned.inc_by(pruned.try_into().unwrap_or(u64::MAX));
+        if let Ok(oldest) = scribe::oldest_event(&self.connection) {
             self.metrics
                 .events_kept
                 .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
         }
         Some(pruned)
+    }
+}
+
+/// Has the log looked through from time to time, as long as there is a store.
+pub(super) async fn keep_pruning(commands: mpsc::WeakSender<Command>) {
+    let mut pause = PRUNE_INTERVAL;
+    loop {
+        sleep(pause).await;
+        let (reply, answer) = oneshot::channel();
+        let Some(commands) = commands.upgrade() else { return };
+        if commands.send(Command::Prune(reply)).await.is_err() {
+            return;
+        }
+        drop(commands);
+        pause = match answer.await {
+            Ok(pruned) if pruned >= MAX_PRUNED_AT_ONCE => NEXT_PRUNE_DELAY,
+            Ok(_) => PRUNE_INTERVAL,
+            Err(_) => return,
+        };
     }
 }

@@ -295,12 +295,12 @@ pub fn writable_tree(sensor: &Sensor) -> serde_json::Result<Json> {
     })
 }
 
-/// Reads a document back.
+/// Reads a representation back; its links follow from the rest.
 ///
 /// # Errors
 /// When it is none that this version could have written.
-pub fn read_document(document: &str) -> Result<Sensor, ReadError> {
-    let mut members: Map<String, Json> = serde_json::from_str(document).map_err(|_| ReadError)?;
+pub fn read(representation: &[u8]) -> Result<Sensor, ReadError> {
+    let mut members: Map<String, Json> = serde_json::from_slice(representation).map_err(|_| ReadError)?;
     let mut text = |key| match members.remove(key) {
         Some(Json::String(text)) => Ok(text),
         _ => Err(ReadError),

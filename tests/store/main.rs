@@ -8,5 +8,6 @@
     reason = "tests fail loudly"
 )]
 
+mod cache;
 mod fixture;
 mod retention;

@@ -1,0 +1,178 @@
+//! The sensors that are asked for often, ready to be sent, so that a reader of a hot one costs no query.
+//!
+//! What is in here is never wrong, because the writer and the readers agree on who fills it when:
+//!
+//! * The writer unsettles a sensor before its first statement that changes it. From then on readers ask the database.
+//! * After COMMIT, and before anybody is answered, it settles the sensor as it is now; after a rollback it forgets it.
+//! * A reader that misses fills the place that it was given *before* it asked the database, and only while nobody has
+//!   settled, unsettled or forgotten the sensor since.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::{Cache, GuardResult, PlaceholderGuard};
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+
+use super::Record;
+use crate::domain::{SensorId, SensorName, SensorRef};
+
+/// How much memory the representations may take.
+const MAX_BYTES: u64 = 64 << 20;
+/// What a record takes beside its representation: the entry, its key, its name.
+const OVERHEAD_BYTES: u64 = 200;
+/// How many names are remembered.
+const MAX_NAMES: usize = 100_000;
+const TYPICAL_RECORD_BYTES: u64 = 1_200;
+
+/// The cache; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct RecordCache {
+    records: Arc<Cache<SensorId, Entry, Weight, DefaultHashBuilder, PinUnsettled>>,
+    /// Which sensor had the name when somebody looked. Only a hint: a record tells its name.
+    ids: Arc<Cache<SensorName, SensorId>>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    /// Being changed: the database knows.
+    Unsettled,
+    Settled(Record),
+}
+
+/// What the cache says of a sensor.
+pub(super) enum Found<'a> {
+    /// This is the sensor.
+    Record(Record),
+    /// Ask the database, and fill the place.
+    Miss(Place<'a>),
+    /// Ask the database.
+    Unknown,
+}
+
+/// Where a record can be put that was read after the place was given out.
+pub(super) struct Place<'a>(PlaceholderGuard<'a, SensorId, Entry, Weight, DefaultHashBuilder, PinUnsettled>);
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<SensorId, Entry> for Weight {
+    fn weight(&self, _: &SensorId, entry: &Entry) -> u64 {
+        OVERHEAD_BYTES
+            + match entry {
+                Entry::Unsettled => 0,
+                Entry::Settled(record) => record.representation.len() as u64,
+            }
+    }
+}
+
+/// Keeps what is unsettled in the cache: if it were evicted, a reader could fill the place with what is about to change.
+#[derive(Debug, Clone)]
+struct PinUnsettled;
+
+impl Lifecycle<SensorId, Entry> for PinUnsettled {
+    type RequestState = ();
+
+    fn is_pinned(&self, _: &SensorId, entry: &Entry) -> bool {
+        matches!(entry, Entry::Unsettled)
+    }
+
+    fn on_evict(&self, (): &mut (), _: SensorId, _: Entry) {}
+}
+
+impl RecordCache {
+    pub(super) fn new() -> Self {
+        let items = usize::try_from(MAX_BYTES / TYPICAL_RECORD_BYTES).unwrap_or(usize::MAX);
+        let records = Cache::with(items, MAX_BYTES, Weight, DefaultHashBuilder::default(), PinUnsettled);
+        Self {
+            records: Arc::new(records),
+            ids: Arc::new(Cache::new(MAX_NAMES)),
+        }
+    }
+
+    /// What is known of the sensor `id`.
+    pub(super) fn find(&self, id: SensorId) -> Found<'_> {
+        // Who comes second does not wait for who came first: two queries are better than one behind the other.
+        match self.records.get_value_or_guard(&id, Some(Duration::ZERO)) {
+            GuardResult::Value(Entry::Settled(record)) => Found::Record(record),
+            GuardResult::Value(Entry::Unsettled) | GuardResult::Timeout => Found::Unknown,
+            GuardResult::Guard(guard) => Found::Miss(Place(guard)),
+        }
+    }
+
+    /// The sensor that has the name, if it is here.
+    pub(super) fn find_named(&self, name: &SensorName) -> Option<Record> {
+        match self.records.get(&self.ids.get(name)?)? {
+            Entry::Settled(record) if record.name == *name => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Remembers which sensor has the name.
+    pub(super) fn note_name(&self, record: &Record) {
+        self.ids.insert(record.name.clone(), record.id);
+    }
+}
+
+/// The writer's side: the sensors that the running transaction changes.
+pub(super) struct Changes {
+    cache: RecordCache,
+    /// What they are now; `None` when they are gone.
+    sensors: HashMap<SensorId, Option<Record>>,
+}
+
+impl Changes {
+    pub(super) fn new(cache: RecordCache) -> Self {
+        Self {
+            cache,
+            sensors: HashMap::new(),
+        }
+    }
+
+    /// The sensor as it is, unless this transaction has changed it.
+    pub(super) fn unchanged(&self, sensor: &SensorRef) -> Option<Record> {
+        match sensor {
+            SensorRef::Id(id) => match self.cache.records.get(id)? {
+                Entry::Settled(record) => Some(record),
+                Entry::Unsettled => None,
+            },
+            SensorRef::Name(name) => self.cache.find_named(name),
+        }
+    }
+
+    /// The sensor is about to be written.
+    pub(super) fn unsettle(&mut self, id: SensorId) {
+        self.cache.records.insert(id, Entry::Unsettled);
+        self.sensors.insert(id, None);
+    }
+
+    /// The sensor has become this, once it is committed.
+    pub(super) fn becomes(&mut self, record: Record) {
+        self.sensors.insert(record.id, Some(record));
+    }
+
+    /// What was written is committed.
+    pub(super) fn settle(&mut self) {
+        for (id, record) in self.sensors.drain() {
+            match record {
+                Some(record) => self.cache.records.insert(id, Entry::Settled(record)),
+                None => drop(self.cache.records.remove(&id)),
+            }
+        }
+    }
+
+    /// What was written is taken back: the next reader finds out what is there.
+    pub(super) fn forget(&mut self) {
+        for (id, _) in self.sensors.drain() {
+            self.cache.records.remove(&id);
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Fills the place, unless the sensor was written since it was given out.
+    pub(super) fn fill(self, record: &Record) {
+        // Refused is fine: the writer knows better.
+        let _ = self.0.insert(Entry::Settled(record.clone()));
+    }
+}

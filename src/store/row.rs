@@ -1,0 +1,38 @@
+//! A row of `sensors`, whichever library reads it.
+
+use bytes::Bytes;
+
+use super::{Record, StoreError};
+use crate::domain::{Revision, SensorId, Status};
+use crate::wire::link::LinkBase;
+use crate::wire::representation::representation;
+
+/// A row of `sensors`.
+pub(super) struct SensorRow {
+    pub id: String,
+    pub name: String,
+    pub revision: i64,
+    pub status: String,
+    pub document: String,
+}
+
+impl SensorRow {
+    pub(super) fn into_record(self, links: &LinkBase) -> Result<Record, StoreError> {
+        let id: SensorId = self.id.parse().map_err(damaged)?;
+        let status = match self.status.as_str() {
+            "active" => Status::Active,
+            _ => Status::Inactive,
+        };
+        Ok(Record {
+            id,
+            name: self.name.parse().map_err(damaged)?,
+            revision: Revision::new(self.revision),
+            representation: Bytes::from(representation(&self.document, id, status, links).map_err(damaged)?),
+        })
+    }
+}
+
+/// What is in the database is not what this version writes.
+pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Database(format!("a row is damaged: {error}").into())
+}
