@@ -12,12 +12,13 @@ NPM_TOOLS := $(CURDIR)/$(TOOLS)/npm/node_modules
 SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 PYTHON := target/python
 ROUNDS := 100
+KILLS := 1000
 SEED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
-	asyncapi-check pages-check chaos faults-system-calls \
+	asyncapi-check pages-check chaos torture faults-system-calls \
 	binary need-build need-test need-node need-openapi
 
 help: ## Show this list
@@ -137,6 +138,9 @@ chaos: need-test ## Run ROUNDS=n rounds of the mirror test, from SEED=s on
 
 faults-system-calls: need-test ## Fail or kill the service in every single system call on its database, not only in the first ones
 	ALL_SYSTEM_CALLS=1 cargo test --locked --test faults -- --nocapture system_call
+
+torture: need-test ## Kill the service KILLS=n times in the middle of requests, which follow from SEED=s
+	KILLS=$(KILLS) SEED=$(SEED) cargo test --locked --test faults -- --nocapture the_service_killed
 
 need-test: need-build $(PYTHON)/paho-mqtt
 	@scripts/need mosquitto mosquitto-clients sqlite3 strace

@@ -142,3 +142,22 @@ async fn the_last_value_can_be_put_as_number_boolean_or_text() {
     }
     service.finish().await;
 }
+
+/// 972790.3412264365 is a number that a reader which rounds carelessly takes for its neighbour.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_of_sixteen_digits_is_what_it_was_sent_as() {
+    const NUMBER: &str = "972790.3412264365";
+    let service = Service::start().await;
+    let headers = [("content-type", "application/json")];
+    let body = format!("{{\"value\":{NUMBER}}}");
+    let answer = service.request("PUT", "/sensors/s1", &headers, body).await.expect(201);
+    assert!(
+        answer.text().contains(&format!("\"value\":{NUMBER},")),
+        "{}",
+        answer.text()
+    );
+    service.patch("/sensors/s1", &json!({"unit": "Cel"})).await.expect(200);
+    let read = service.get("/sensors/s1").await;
+    assert!(read.text().contains(&format!("\"value\":{NUMBER},")), "{}", read.text());
+    service.finish().await;
+}

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use sensorcast::mirror::MirrorOptions;
 use tokio::time::sleep;
 
-use crate::link::Traffic;
+use crate::harness::Traffic;
 use crate::round::{Failure, SETTLE_LIMIT, Seat, judge};
 use crate::world::World;
 use crate::writers::Writers;

@@ -14,25 +14,17 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-mod dice;
 mod gap;
-mod link;
 mod python;
 mod round;
 mod world;
 mod writers;
 
+use harness::from_environment;
 use round::Round;
 
 const ROUNDS: u64 = 20;
 const SEED: u64 = 1;
-
-fn from_environment(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")),
-        Err(_) => default,
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_quiet_each_mirror_equals_the_list_every_time() {

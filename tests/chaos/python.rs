@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::link::Traffic;
+use crate::harness::Traffic;
 use crate::round::{SETTLE_LIMIT, canonical, compare};
 use crate::world::World;
 use crate::writers::Writers;

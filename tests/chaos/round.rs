@@ -2,14 +2,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::harness::{Dice, Link, Traffic};
+use crate::world::World;
+use crate::writers::Writers;
 use sensorcast::mirror::{Mirror, MirrorOptions, Status};
 use serde_json::Value;
 use tokio::time::sleep;
-
-use crate::dice::Dice;
-use crate::link::{Link, Traffic};
-use crate::world::World;
-use crate::writers::Writers;
 
 /// One round: its plan comes from the seed.
 pub struct Round {

@@ -4,8 +4,7 @@ use std::process::Child;
 
 use tempfile::TempDir;
 
-use crate::harness::{Http, Mosquitto, binary, eventually, free_port};
-use crate::link::Link;
+use crate::harness::{Http, Link, Mosquitto, binary, eventually, free_port};
 
 /// What the broker keeps for a subscriber that has fallen behind.
 const MAX_QUEUED_MESSAGES: usize = 100;

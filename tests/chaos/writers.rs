@@ -2,11 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::harness::{Dice, Http, MERGE_PATCH};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-
-use crate::dice::Dice;
-use crate::harness::{Http, MERGE_PATCH};
 
 const WRITERS: u64 = 8;
 /// So many that not every one of them is written again after every loss.

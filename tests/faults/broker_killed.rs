@@ -1,7 +1,8 @@
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use crate::checker::History;
 use crate::harness::{Http, Mosquitto, Proxy, Service, Subscriber, Version, eventually};
+use crate::ledger::{Checker, Ledger, Request, Witness};
 
 const WRITES: i64 = 1_000;
 const WRITERS: i64 = 4;
@@ -9,27 +10,29 @@ const WRITERS: i64 = 4;
 const KILL_AT: [i64; 2] = [150, 600];
 
 /// 1,000 changes, by a few writers at once.
-fn write_all(http: &Http) -> Vec<tokio::task::JoinHandle<()>> {
+fn write_all(http: &Http, ledger: &Ledger) -> JoinSet<()> {
     let writer = |number: i64| {
-        let http = http.clone();
+        let (http, ledger) = (http.clone(), ledger.clone());
         async move {
-            let made = http.create(&json!({"name": format!("s{number}")})).await;
+            let made = Request::post(json!({"name": format!("s{number}")}));
+            let made = ledger.send(&http, made).await.expect("an answer").expect(201);
             for value in 1..WRITES / WRITERS {
-                http.patch(&made.path(), &json!({"value": value})).await.expect(200);
+                let patch = Request::patch(made.path(), json!({"value": value}));
+                ledger.send(&http, patch).await.expect("an answer").expect(200);
             }
         }
     };
-    (0..WRITERS).map(|number| tokio::spawn(writer(number))).collect()
+    (0..WRITERS).map(writer).collect()
 }
 
 /// Takes what comes until `revision` is there or the connection ends.
-async fn take_until(history: &mut History, subscriber: &mut Subscriber, proxy: &Proxy, revision: i64) {
-    while history.revision() < revision {
+async fn take_until(witness: &mut Witness, subscriber: &mut Subscriber, proxy: &Proxy, revision: i64) {
+    while witness.revision() < revision {
         let Some(message) = subscriber.try_next().await else {
             return;
         };
-        history.take(&message);
-        proxy.delivered(history.revision());
+        witness.take(&message);
+        proxy.delivered(witness.revision());
     }
 }
 
@@ -39,29 +42,27 @@ async fn mosquitto_killed_twice_in_the_middle_of_1000_writes_costs_no_event() {
     let proxy = Proxy::closed(mosquitto.addr()).await;
     let url = proxy.url().parse().unwrap();
     let service = Service::start_with(|config| config.mqtt.url = Some(url)).await;
-    let mut history = History::default();
-    let writers = write_all(&service);
+    let (ledger, mut checker) = (Ledger::default(), Checker::default());
+    let mut witness = Witness::new("a subscriber");
+    let writers = write_all(&service, &ledger);
     for kill_at in KILL_AT {
         let mut subscriber = Subscriber::start(Version::V5, mosquitto.addr(), "sensors/+").await;
         proxy.open();
-        take_until(&mut history, &mut subscriber, &proxy, kill_at).await;
+        take_until(&mut witness, &mut subscriber, &proxy, kill_at).await;
         mosquitto.kill();
         proxy.close();
         // What the dead broker had sent is still in the socket, up to the end of the connection.
-        take_until(&mut history, &mut subscriber, &proxy, i64::MAX).await;
+        take_until(&mut witness, &mut subscriber, &proxy, i64::MAX).await;
         mosquitto.run().await;
     }
     let mut subscriber = Subscriber::start(Version::V5, mosquitto.addr(), "sensors/+").await;
     proxy.open();
-    take_until(&mut history, &mut subscriber, &proxy, WRITES).await;
-    for writer in writers {
-        writer
-            .await
-            .expect("every request was answered while the broker was away");
-    }
-    assert_eq!(history.revision(), WRITES, "all events are there");
-    history.assert_tells_the_state_of(&service).await;
-    println!("{} repeats", history.repeats);
+    take_until(&mut witness, &mut subscriber, &proxy, WRITES).await;
+    // Every request was answered while the broker was away.
+    writers.join_all().await;
+    let mut witnesses = [witness];
+    let report = checker.check(&service, &ledger, &mut witnesses, &[]).await.unwrap();
+    println!("{report}; {} messages came again", witnesses[0].repeats);
     service.finish().await;
 }
 

@@ -11,8 +11,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../ledger/mod.rs"]
+mod ledger;
+
 mod broker_killed;
-mod checker;
 mod process;
 mod readers;
 mod script;

@@ -1,152 +1,117 @@
 use std::time::Duration;
 
+use sensorcast::mirror::{Mirror, MirrorOptions};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::sleep;
 
-use crate::checker::History;
-use crate::harness::{Answer, Http, Mosquitto, PATIENCE, Process, Settings, Subscriber, Version};
+use crate::harness::{
+    Dice, Mosquitto, PATIENCE, Process, Settings, Subscriber, Version, eventually, free_port, from_environment,
+};
+use crate::ledger::{Checker, Ledger, Load, Witness};
 
-const ROUNDS: usize = 8;
-const WRITERS: usize = 6;
-/// The kill of round n comes when this many writes of the round are acknowledged.
-const ACKNOWLEDGED_BEFORE_KILL: [usize; ROUNDS] = [1, 40, 150, 300, 7, 90, 220, 500];
+const KILLS: u64 = 50;
+const SEED: u64 = 1;
+/// The longest life of the service, from the first request on.
+const MAX_LIFE_MS: u64 = 400;
+/// One life in so many ends before the service is ready: while it opens the database and recovers.
+const STILLBORN_IN: u64 = 8;
+/// More than a client can send in that time.
+const REQUESTS: usize = 100_000;
 
-/// A write that the service has answered with success.
-struct Acknowledged {
-    answer: Answer,
-    kind: &'static str,
-    by_put: bool,
+/// A service that comes back where it was.
+struct Nest {
+    folder: TempDir,
+    mosquitto: Mosquitto,
+    bind: String,
 }
 
-/// Changes sensors of its own until the service does not answer any more; tells each acknowledged write.
-async fn write_until_the_end(
-    http: Http,
-    writer: usize,
-    round: usize,
-    told: tokio::sync::mpsc::UnboundedSender<Acknowledged>,
-) {
-    for number in 0.. {
-        let path = format!("/sensors/w{writer}-{}", number % 3);
-        let headers = [("content-type", "application/json")];
-        let value = json!({"value": format!("{round} {number}")}).to_string();
-        let (kind, method, body) = match number % 7 {
-            5 => ("deleted", "DELETE", String::new()),
-            0..=2 => ("modified", "PUT", value),
-            _ => ("modified", "PATCH", value),
-        };
-        let Some(answer) = http.try_request(method, &path, &headers, body).await else {
-            return;
-        };
-        let kind = match answer.status {
-            201 => "created",
-            200 | 204 => kind,
-            404 => continue,
-            status => panic!("{method} {path}: {status}"),
-        };
-        let by_put = method == "PUT";
-        if told.send(Acknowledged { answer, kind, by_put }).is_err() {
-            return;
+impl Nest {
+    async fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            mosquitto: Mosquitto::start().await,
+            bind: format!("127.0.0.1:{}", free_port()),
         }
     }
-}
 
-/// One life of the service: writes go on until it is killed in the middle of them.
-async fn live_and_die(service: &mut Process, round: usize) -> Vec<Acknowledged> {
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write_until_the_end((**service).clone(), writer, round, told.clone())))
-        .collect();
-    drop(told);
-    let mut acknowledged = Vec::new();
-    while let Some(write) = heard.recv().await {
-        acknowledged.push(write);
-        if acknowledged.len() == ACKNOWLEDGED_BEFORE_KILL[round] {
-            service.kill();
-        }
+    fn url(&self) -> String {
+        format!("http://{}", self.bind)
     }
-    for writer in writers {
-        writer.await.expect("no wrong answer");
-    }
-    acknowledged
-}
 
-/// Every acknowledged write has its event, with the state that was acknowledged.
-fn assert_is_told(history: &History, write: &Acknowledged) {
-    if write.kind == "deleted" {
-        return;
+    fn spawn(&self) -> Process {
+        let settings = Settings {
+            folder: self.folder.path().to_owned(),
+            mqtt_url: Some(self.mosquitto.url()),
+        };
+        let variables = [
+            ("HTTP_BIND", self.bind.as_str()),
+            ("PUBLIC_URL", &self.url()),
+            ("RUST_LOG", "warn"),
+        ];
+        Process::spawn_with(&settings, &variables)
     }
-    let sensor = write.answer.json();
-    let revision = write.answer.revision();
-    let event = history
-        .event(revision)
-        .unwrap_or_else(|| panic!("revision {revision} is lost: {sensor}"));
-    assert_eq!((event.kind.as_str(), &json!(event.sensor)), (write.kind, &sensor["id"]));
-    if write.by_put || write.kind == "created" {
-        assert_eq!(event.state.as_deref(), Some(write.answer.text()));
-    } else {
-        let changes = event.changes.expect("changes");
-        assert_eq!(changes["value"], sensor["value"]);
+
+    async fn start(&self) -> Process {
+        let mut process = self.spawn();
+        process.become_ready().await;
+        process
+    }
+
+    async fn subscribe(&self, filter: &str) -> Subscriber {
+        Subscriber::start(Version::V5, self.mosquitto.addr(), filter).await
     }
 }
 
-/// `{"status", "revision", …}` of the retained head.
-async fn head_status(mosquitto: &Mosquitto) -> Value {
-    let mut subscriber = Subscriber::start(Version::V5, mosquitto.addr(), "sensors").await;
-    serde_json::from_slice(&subscriber.next().await.payload).expect("JSON")
-}
-
+/// `make torture KILLS=1000 SEED=7` does more of it. What is asked for, and when the kills come, follows from the seed.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_killed_in_the_middle_of_writes_loses_nothing_that_was_acknowledged() {
-    let mosquitto = Mosquitto::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        folder: folder.path().to_owned(),
-        mqtt_url: Some(mosquitto.url()),
-    };
-    let mut subscriber = Subscriber::start(Version::V5, mosquitto.addr(), "sensors/+").await;
-    let mut history = History::default();
-    let mut acknowledged = Vec::new();
-    for round in 0..ROUNDS {
-        let mut service = Process::start(&settings).await;
-        acknowledged.extend(live_and_die(&mut service, round).await);
+async fn the_service_killed_in_the_middle_of_requests_loses_nothing_and_does_nothing_by_halves() {
+    let (kills, seed) = (from_environment("KILLS", KILLS), from_environment("SEED", SEED));
+    let nest = Nest::new().await;
+    let (ledger, mut checker) = (Ledger::default(), Checker::default());
+    let mut witnesses = [Witness::of("a subscriber", nest.subscribe("sensors/+").await)];
+    let mut options = MirrorOptions::new(nest.url().parse().unwrap());
+    options.mqtt = Some(nest.mosquitto.url().parse().unwrap());
+    let mirrors = [Mirror::start(options).unwrap()];
+    let mut dice = Dice::new(seed, 0);
+    let mut load = Load::new(&ledger, seed);
+    for kill in 1..=kills {
+        if dice.below(STILLBORN_IN) == 0 {
+            let mut stillborn = nest.spawn();
+            sleep(dice.millis(0, MAX_LIFE_MS)).await;
+            stillborn.kill();
+        }
+        let mut service = nest.start().await;
+        let judged = checker.check(&service, &ledger, &mut witnesses, &mirrors).await;
+        judged.unwrap_or_else(|complaints| panic!("before kill {kill} of seed {seed}: {complaints:?}"));
+        let clients = load.start(&service, REQUESTS);
+        sleep(dice.millis(0, MAX_LIFE_MS)).await;
+        service.kill();
+        clients.join_all().await;
     }
-    let service = Process::start(&settings).await;
-    let deletes = acknowledged.iter().filter(|write| write.kind == "deleted").count();
-    let revision = service.store_revision().await;
-    while history.revision() < revision {
-        history.take(&subscriber.next().await);
-    }
-    history.assert_tells_the_state_of(&service).await;
-    for write in &acknowledged {
-        assert_is_told(&history, write);
-    }
-    let told_deletes = (1..=revision)
-        .filter_map(|at| history.event(at))
-        .filter(|event| event.kind == "deleted")
-        .count();
-    assert!(
-        told_deletes >= deletes,
-        "every acknowledged DELETE is told: {told_deletes} < {deletes}"
-    );
+    let service = nest.start().await;
+    checker
+        .check(&service, &ledger, &mut witnesses, &mirrors)
+        .await
+        .unwrap();
+    checker.check_log(&service).await.unwrap();
+    let Witness { messages, repeats, .. } = &witnesses[0];
     println!(
-        "{} acknowledged, {revision} revisions, {} repeats",
-        acknowledged.len(),
-        history.repeats
+        "{kills} kills, {}; a subscriber got {messages} messages, {repeats} of them again",
+        checker.total()
     );
-    let next = service.put("/sensors/after", &json!({"value": 1})).await.expect(201);
-    assert_eq!(next.revision(), revision + 1, "no hole after the restart");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_will_says_offline_when_the_service_is_killed() {
-    let mosquitto = Mosquitto::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        folder: folder.path().to_owned(),
-        mqtt_url: Some(mosquitto.url()),
+    let nest = Nest::new().await;
+    let head_status = async || {
+        let head = nest.subscribe("sensors").await.next().await;
+        serde_json::from_slice::<Value>(&head.payload).expect("JSON")["status"].clone()
     };
-    let mut service = Process::start(&settings).await;
+    let mut service = nest.start().await;
     service.create(&json!({"name": "s1"})).await;
-    let mut heads = Subscriber::start(Version::V5, mosquitto.addr(), "sensors").await;
+    let mut heads = nest.subscribe("sensors").await;
     heads.next().await;
     service.kill();
     let offline = async {
@@ -160,11 +125,8 @@ async fn the_last_will_says_offline_when_the_service_is_killed() {
     tokio::time::timeout(PATIENCE + Duration::from_secs(5), offline)
         .await
         .expect("the Last Will");
-    assert_eq!(head_status(&mosquitto).await["status"], "offline", "it is retained");
-    let service = Process::start(&settings).await;
-    crate::harness::eventually("the head says online again", || async {
-        head_status(&mosquitto).await["status"] == "online"
-    })
-    .await;
+    assert_eq!(head_status().await, "offline", "it is retained");
+    let service = nest.start().await;
+    eventually("the head says online again", async || head_status().await == "online").await;
     drop(service);
 }

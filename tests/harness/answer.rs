@@ -26,18 +26,29 @@ impl Answer {
     /// Takes an answer and checks what every answer has to keep to.
     pub fn new(request: &str, status: u16, headers: HeaderMap, body: Bytes) -> Self {
         let answer = Self { status, headers, body };
-        let nosniff = answer.header("x-content-type-options");
-        assert_eq!(nosniff, Some("nosniff"), "{request} -> {answer:?}");
+        answer.check(request);
         let is_busy = status == 503 && answer.header("retry-after").is_some();
         let is_full = status == 507;
         assert!(status < 500 || is_busy || is_full, "{request} -> {answer:?}");
-        let bodiless = request.starts_with("HEAD ") || status == 204 || status == 304;
-        if bodiless {
-            assert!(answer.body.is_empty(), "{request} -> {answer:?}");
-        } else if status >= 400 {
-            answer.problem_of(request);
-        }
         answer
+    }
+
+    /// Takes the answer of a service that may fail, and checks what every answer has to keep to even then.
+    pub fn of_failing(request: &str, status: u16, headers: HeaderMap, body: Bytes) -> Self {
+        let answer = Self { status, headers, body };
+        answer.check(request);
+        answer
+    }
+
+    fn check(&self, request: &str) {
+        let nosniff = self.header("x-content-type-options");
+        assert_eq!(nosniff, Some("nosniff"), "{request} -> {self:?}");
+        let bodiless = request.starts_with("HEAD ") || self.status == 204 || self.status == 304;
+        if bodiless {
+            assert!(self.body.is_empty(), "{request} -> {self:?}");
+        } else if self.status >= 400 {
+            self.problem_of(request);
+        }
     }
 
     /// Asserts the status and hands the answer on.

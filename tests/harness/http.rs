@@ -1,5 +1,7 @@
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
 use reqwest::{Body, Client, Method};
 use serde_json::Value;
 
@@ -42,15 +44,40 @@ impl Http {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Option<Answer> {
+        let (status, headers, body) = self.exchange(method, path, headers, body).await.ok()?;
+        Some(Answer::new(&format!("{method} {path}"), status, headers, body))
+    }
+
+    /// Sends any request to a service that may fail.
+    ///
+    /// # Errors
+    /// When there is no whole answer; [`reqwest::Error::is_connect`] tells that the request was not even sent.
+    pub async fn try_failing(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> reqwest::Result<Answer> {
+        let (status, headers, body) = self.exchange(method, path, headers, body).await?;
+        Ok(Answer::of_failing(&format!("{method} {path}"), status, headers, body))
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> reqwest::Result<(u16, HeaderMap, Bytes)> {
         let verb = Method::from_bytes(method.as_bytes()).expect("a verb");
         let mut request = self.client.request(verb, format!("http://{}{path}", self.addr));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.body(body).send().await.ok()?;
+        let response = request.body(body).send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await.ok()?;
-        Some(Answer::new(&format!("{method} {path}"), status, headers, body))
+        Ok((status, headers, response.bytes().await?))
     }
 
     /// Sends any request.

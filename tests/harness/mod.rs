@@ -7,9 +7,11 @@
 )]
 
 mod answer;
+mod dice;
 mod event;
 mod event_stream;
 mod http;
+mod link;
 mod mosquitto;
 mod process;
 mod proxy;
@@ -19,9 +21,11 @@ mod subscriber;
 mod websocket;
 
 pub use answer::{Answer, Problem};
+pub use dice::Dice;
 pub use event::{Event, Mirror, members_of, merge};
 pub use event_stream::{Block, EventStream};
 pub use http::{Http, MERGE_PATCH, link};
+pub use link::{Link, Traffic};
 pub use mosquitto::Mosquitto;
 pub use process::{Process, Settings, binary, raise_open_files};
 pub use proxy::Proxy;
@@ -56,4 +60,12 @@ pub fn free_port() -> u16 {
         .and_then(|listener| listener.local_addr())
         .expect("a free port on loopback")
         .port()
+}
+
+/// What the environment says to be longer or other than usual.
+pub fn from_environment(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text}: not a number")),
+        Err(_) => default,
+    }
 }

@@ -31,24 +31,23 @@ impl Process {
     /// As [`Process::start`], with more variables.
     pub async fn start_with(settings: &Settings, variables: &[(&str, &str)]) -> Self {
         let mut process = Self::spawn_with(settings, variables);
-        let http = process.http.clone();
-        let url = format!("http://{}/health/ready", http.addr);
+        process.become_ready().await;
+        process
+    }
+
+    /// Waits until it is ready; fails when it ends instead.
+    pub async fn become_ready(&mut self) {
+        let http = self.http.clone();
         eventually("the process is ready", || {
-            assert!(
-                process.child.try_wait().expect("a state").is_none(),
-                "{}",
-                process.output()
-            );
-            let (http, url) = (http.clone(), url.clone());
+            let ended = self.child.try_wait().expect("a state");
+            assert!(ended.is_none(), "{}", self.output());
+            let http = http.clone();
             async move {
-                assert!(url.starts_with("http"));
-                http.try_request("GET", "/health/ready", &[], "")
-                    .await
-                    .is_some_and(|answer| answer.status == 200)
+                let answer = http.try_request("GET", "/health/ready", &[], "").await;
+                answer.is_some_and(|answer| answer.status == 200)
             }
         })
         .await;
-        process
     }
 
     /// Starts `sensorcast` and waits for nothing.
@@ -61,12 +60,22 @@ impl Process {
         Self::spawn_command(under(words, &binary(&settings.folder)), settings, &[])
     }
 
-    fn spawn_with(settings: &Settings, variables: &[(&str, &str)]) -> Self {
+    /// As [`Process::spawn`], with more variables.
+    pub fn spawn_with(settings: &Settings, variables: &[(&str, &str)]) -> Self {
         Self::spawn_command(binary(&settings.folder), settings, variables)
     }
 
     fn spawn_command(mut command: Command, settings: &Settings, variables: &[(&str, &str)]) -> Self {
-        let bind = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let given = |wanted| {
+            variables
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, value)| *value)
+        };
+        let bind = given("HTTP_BIND").map_or_else(
+            || SocketAddr::from(([127, 0, 0, 1], free_port())),
+            |bind| bind.parse().expect("an address"),
+        );
         let log = settings.folder.join(format!("{}.log", bind.port()));
         let output = File::create(&log).expect("a log file");
         command
@@ -78,7 +87,7 @@ impl Process {
             command.env("MQTT_URL", url);
         }
         Self {
-            http: Http::new(bind, PUBLIC_URL),
+            http: Http::new(bind, given("PUBLIC_URL").unwrap_or(PUBLIC_URL)),
             child: command.spawn().expect("the binary"),
             log,
         }

@@ -94,6 +94,11 @@ impl Subscriber {
         message.expect("a message within 10 s")
     }
 
+    /// The next message; `None` when none comes in this time, or the connection has ended.
+    pub async fn next_within(&mut self, limit: Duration) -> Option<Message> {
+        timeout(limit, self.messages.recv()).await.ok().flatten()
+    }
+
     /// The next message as an event.
     pub async fn next_event(&mut self) -> Event {
         self.next().await.event()
