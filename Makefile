@@ -14,11 +14,15 @@ PYTHON := target/python
 ROUNDS := 100
 KILLS := 1000
 SEED := 1
+# Where the release is built, for what is measured.
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+SCALE := 1
+LOAD := patch
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
-	asyncapi-check pages-check chaos torture faults-system-calls \
+	asyncapi-check pages-check chaos torture faults-system-calls bench bench-scale bench-build bench-readme profile \
 	binary need-build need-test need-node need-openapi
 
 help: ## Show this list
@@ -141,6 +145,28 @@ faults-system-calls: need-test ## Fail or kill the service in every single syste
 
 torture: need-test ## Kill the service KILLS=n times in the middle of requests, which follow from SEED=s
 	KILLS=$(KILLS) SEED=$(SEED) cargo test --locked --test faults -- --nocapture the_service_killed
+
+bench: bench-build ## Measure the service against its goals, and write benches/RESULTS.md (under 5 minutes); ROWS=get,patch for some
+	$(RELEASE)/bench table $(if $(ROWS),--rows $(ROWS),--write benches/RESULTS.md)
+
+bench-scale: bench-build ## The same with a million sensors and five million events, into benches/SCALE.md; SCALE=0.1 for a tenth
+	$(RELEASE)/bench scale --scale $(SCALE) $(if $(filter 1,$(SCALE)),--write benches/SCALE.md)
+
+# The service is built with the program that measures it, so that both share every crate.
+bench-build: need-build
+	@scripts/need mosquitto wrk
+	cargo build --release --locked --features bench --bins
+
+bench-readme: ## Put the tables of the last measurements into README.md
+	@table=target/bench-table && grep -h '^|' benches/RESULTS.md >$$table && \
+		{ [ ! -e benches/SCALE.md ] || grep '^|' benches/SCALE.md | tail -n +3 >>$$table; } && \
+		sed -i -e '/<!-- measured -->/,/<!-- until here -->/{//!d}' -e "/<!-- measured -->/r $$table" README.md
+
+profile: bench-build ## Ask perf where the time goes under LOAD=get or LOAD=patch, into target/profile-LOAD.txt
+	@scripts/need perf
+	@mkdir -p target
+	$(RELEASE)/bench profile $(LOAD) > target/profile-$(LOAD).txt
+	@head -40 target/profile-$(LOAD).txt
 
 need-test: need-build $(PYTHON)/paho-mqtt
 	@scripts/need mosquitto mosquitto-clients sqlite3 strace

@@ -1,0 +1,111 @@
+//! Measures the service as it is released against what it is meant to reach: the table of `benches/RESULTS.md`.
+//!
+//! A program and no bench target: the features that dev-dependencies add to shared crates would then be in the service
+//! that is measured.
+#![expect(clippy::print_stdout, reason = "the table is its output")]
+#![expect(clippy::print_stderr, reason = "the progress is for whoever waits")]
+
+mod delivery;
+mod disk;
+mod fill;
+mod http;
+mod machine;
+mod mqtt;
+mod paho;
+mod process;
+mod profile;
+mod rows;
+mod scale;
+mod stand_ins;
+mod table;
+mod wrk;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use process::Place;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The rows that take minutes
+    Table {
+        /// Times that each contest is repeated
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Only these rows: get, 304, patch, alone, relay, lag, latency, list
+        #[arg(long, value_delimiter = ',')]
+        rows: Vec<String>,
+        /// Where to write the table and the machine's description
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
+    /// The rows that need big databases
+    Scale {
+        /// Times that each contest is repeated
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// 1 for a million sensors and five million events
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+        /// Where to write the table and the machine's description
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
+    /// What perf says of the service under load
+    Profile {
+        /// get or patch
+        load: String,
+    },
+    /// A stand-in: actix-web that gives the answers of a file
+    #[command(hide = true)]
+    Bare { address: SocketAddr, answers: PathBuf },
+    /// A stand-in: a service with a transaction a request
+    #[command(hide = true)]
+    Transactions { address: SocketAddr, database: PathBuf },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Table { rounds, rows, write } => report("Results", write, |place| rows::run(place, rounds, &rows)),
+        Command::Scale { rounds, scale, write } => report("Results with big databases", write, |place| {
+            scale::run(place, rounds, scale)
+        }),
+        Command::Profile { load } => {
+            println!("{}", profile::run(&Place::new()?, &load)?);
+            Ok(())
+        }
+        Command::Bare { address, answers } => stand_ins::serve_bare(address, &answers),
+        Command::Transactions { address, database } => stand_ins::serve_transactions(address, &database),
+    }
+}
+
+/// Measures, prints the table, and writes it down where that is asked for.
+fn report(
+    title: &str,
+    write: Option<PathBuf>,
+    measure: impl FnOnce(&Place) -> anyhow::Result<Vec<table::Row>>,
+) -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let machine = machine::description(place.path())?;
+    let table = table::table(&measure(&place)?);
+    println!("\n{machine}\n{table}");
+    if let Some(path) = write {
+        let text = format!("# {title}\n\n{machine}\n{table}");
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Tells whoever waits what has been done.
+fn progress(line: &str) {
+    eprintln!("{line}");
+}
