@@ -22,7 +22,7 @@ pub use identity::{SensorId, SensorName, SensorRef};
 pub use label::Label;
 pub use location::Location;
 pub use metadata::Metadata;
-pub use precondition::{Precondition, Tags};
+pub use precondition::{Precondition, Tags, Version};
 pub use revision::{Cursor, Epoch, Revision};
 pub use sensor::{MeasuredAt, Properties, Sensor, Status};
 pub use timestamp::Timestamp;

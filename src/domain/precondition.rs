@@ -1,4 +1,4 @@
-use super::{Refusal, Revision};
+use super::{Refusal, Revision, Sensor, Timestamp};
 
 /// What a request demands of the sensor's present state: RFC 9110 §13 in terms of revisions. For a write it is checked in
 /// the transaction that changes the sensor, so that of two racing writers with one tag exactly one succeeds.
@@ -8,8 +8,30 @@ pub struct Precondition {
     pub if_match: Option<Tags>,
     /// `If-None-Match`: the sensor must be none of these.
     pub if_none_match: Option<Tags>,
+    /// `If-Modified-Since`: whoever reads has the state of this second.
+    pub if_modified_since: Option<Timestamp>,
+    /// `If-Unmodified-Since`: the sensor must not have changed after this second.
+    pub if_unmodified_since: Option<Timestamp>,
     /// Whether an existing sensor is only changed by a request with `If-Match` (`REQUIRE_IF_MATCH`).
     pub if_match_required: bool,
+}
+
+/// What tells one state of a sensor from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// The revision.
+    pub revision: Revision,
+    /// When it became what it is.
+    pub updated_at: Timestamp,
+}
+
+impl From<&Sensor> for Version {
+    fn from(sensor: &Sensor) -> Self {
+        Self {
+            revision: sensor.revision,
+            updated_at: sensor.updated_at,
+        }
+    }
 }
 
 /// What a conditional header lists.
@@ -22,23 +44,50 @@ pub enum Tags {
 }
 
 impl Precondition {
-    /// Checks the present revision of the sensor; `None` when there is no sensor.
+    /// Whether a write may change what is there; `None` when there is no sensor.
     ///
     /// # Errors
     /// [`Refusal::PreconditionFailed`], or [`Refusal::PreconditionRequired`] when the request has to state one.
-    pub fn check(&self, present: Option<Revision>) -> Result<(), Refusal> {
+    pub fn check(&self, present: Option<Version>) -> Result<(), Refusal> {
         if self.if_match_required && self.if_match.is_none() && present.is_some() {
             return Err(Refusal::PreconditionRequired);
         }
-        let matches = |tags: &Tags| present.is_some_and(|revision| tags.contain(revision));
-        let stale = self.if_match.as_ref().is_some_and(|tags| !matches(tags));
-        let unwanted = self.if_none_match.as_ref().is_some_and(matches);
-        if stale || unwanted {
+        let unwanted = |tags: &Tags| present.is_some_and(|present| tags.contain(present.revision));
+        if self.is_stale(present) || self.if_none_match.as_ref().is_some_and(unwanted) {
             Err(Refusal::PreconditionFailed)
         } else {
             Ok(())
         }
     }
+
+    /// Whether whoever reads has the state that is there already.
+    ///
+    /// # Errors
+    /// [`Refusal::PreconditionFailed`] when another state is asked for.
+    pub fn check_read(&self, present: Version) -> Result<bool, Refusal> {
+        if self.is_stale(Some(present)) {
+            return Err(Refusal::PreconditionFailed);
+        }
+        // RFC 9110 §13.2.2: tags win over instants, which cannot tell two changes in one second apart.
+        let unchanged_since = |instant| !changed_after(present, instant);
+        Ok(match &self.if_none_match {
+            Some(tags) => tags.contain(present.revision),
+            None => self.if_modified_since.is_some_and(unchanged_since),
+        })
+    }
+
+    fn is_stale(&self, present: Option<Version>) -> bool {
+        match (&self.if_match, self.if_unmodified_since, present) {
+            (Some(tags), _, present) => present.is_none_or(|present| !tags.contain(present.revision)),
+            (None, Some(instant), Some(present)) => changed_after(present, instant),
+            (None, _, _) => false,
+        }
+    }
+}
+
+/// As far as HTTP can tell, whose instants have no fractions of a second.
+fn changed_after(present: Version, instant: Timestamp) -> bool {
+    present.updated_at.unix_ms().div_euclid(1_000) > instant.unix_ms().div_euclid(1_000)
 }
 
 impl Tags {

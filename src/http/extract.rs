@@ -129,6 +129,18 @@ impl BodyType for Patch {
     const ADVERTISE: &'static str = "accept-patch";
 }
 
+/// What is found in a value as text.
+pub const PLAIN_TEXT: &str = "text/plain";
+
+/// The body of a PUT that reports a value.
+#[derive(Debug)]
+pub struct Report;
+
+impl BodyType for Report {
+    const MEDIA_TYPES: &'static [&'static str] = &["application/json", PLAIN_TEXT];
+    const ADVERTISE: &'static str = "accept";
+}
+
 /// A body of a size and media type that are taken here, for an answer that the client accepts; not parsed yet, because
 /// preconditions come first.
 #[derive(Debug)]
@@ -139,21 +151,43 @@ pub struct Body<T> {
 }
 
 impl<T> Body<T> {
-    /// Which of the media types it has.
+    /// What it says. The problem of one that cannot be read is kept, because preconditions come first.
     #[must_use]
-    pub fn media_type(&self) -> &'static str {
-        self.media_type
+    pub fn input(&self) -> Input {
+        Input {
+            media_type: self.media_type,
+            json: match self.media_type {
+                PLAIN_TEXT => scalar(&self.bytes),
+                _ => parse(&self.bytes),
+            },
+        }
     }
+}
 
-    /// Parses the body.
-    ///
-    /// # Errors
-    /// 400 with line and column, or 422 for an integer that is too long for any type.
-    pub fn parse(&self) -> Result<Json, Problem> {
-        json::parse(&self.bytes).map_err(|error| match error {
-            ParseError::Malformed(error) => Problem::new(&problem::MALFORMED_JSON, error.to_string()),
-            ParseError::HugeInteger => Problem::invalid(vec![Fault::new("", error.to_string())]),
-        })
+/// What a body says.
+#[derive(Debug)]
+pub struct Input {
+    /// Its media type, one of those that the operation takes.
+    pub media_type: &'static str,
+    /// The JSON, or why there is none: 400 with line and column, or 422 for an integer that is too long for any type.
+    pub json: Result<Json, Problem>,
+}
+
+fn parse(bytes: &[u8]) -> Result<Json, Problem> {
+    json::parse(bytes).map_err(|error| match error {
+        ParseError::Malformed(error) => Problem::new(&problem::MALFORMED_JSON, error.to_string()),
+        ParseError::HugeInteger => Problem::invalid(vec![Fault::new("", error.to_string())]),
+    })
+}
+
+/// Reads plain text: what is a number or a boolean to JSON is that, and all else is text.
+fn scalar(bytes: &[u8]) -> Result<Json, Problem> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Problem::new(&problem::MALFORMED_REQUEST, format!("the text is not UTF-8: {error}")))?;
+    match json::parse(bytes) {
+        Ok(scalar @ (Json::Number(_) | Json::Bool(_))) => Ok(scalar),
+        Err(ParseError::HugeInteger) => parse(bytes),
+        _ => Ok(Json::from(text)),
     }
 }
 

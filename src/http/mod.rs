@@ -12,6 +12,7 @@ mod health;
 mod metrics;
 mod negotiation;
 mod openapi;
+mod preference;
 mod problem;
 mod problem_kinds;
 mod problem_pages;

@@ -24,6 +24,11 @@ pub fn configure(routes: &mut ServiceConfig) {
     routes.service(sensors::delete::remove);
     routes.service(allow("/sensors/{sensor}", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"));
 
+    // GET, PUT /sensors/{sensor}/value
+    routes.service(sensors::value::read_value);
+    routes.service(sensors::value::report);
+    routes.service(allow("/sensors/{sensor}/value", "GET, HEAD, PUT, OPTIONS"));
+
     // GET /events, /sensors/{sensor}/events
     routes.service(events::all);
     routes.service(events::of_sensor);

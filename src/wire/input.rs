@@ -89,6 +89,15 @@ pub fn replacement(body: Json, target: &SensorRef) -> Result<Replacement, Vec<Fa
     draft(members, faults).map(|draft| Replacement { draft, id })
 }
 
+/// Reads a value that stands alone.
+///
+/// # Errors
+/// The fault, where it is no JSON scalar or breaks a rule.
+pub fn value(body: Json) -> Result<Value, Vec<Fault>> {
+    let form = ValueForm::deserialize(body).map_err(|_| vec![Fault::new("", VALUE_SHAPE)])?;
+    value_of(form, "")
+}
+
 /// The fault of a PUT whose body has another `id` than the sensor.
 #[must_use]
 pub fn not_own_id(own: SensorId) -> Fault {
@@ -204,13 +213,8 @@ pub(super) fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> R
     );
     let kind = parsed(&mut members, "kind", "must be text", &mut faults);
     let unit = parsed(&mut members, "unit", "must be text", &mut faults);
-    let value = typed(
-        &mut members,
-        "value",
-        "must be a number, a boolean or text",
-        &mut faults,
-    );
-    let value = value.and_then(|form| keep(value_of(form), &mut faults));
+    let value = typed(&mut members, "value", VALUE_SHAPE, &mut faults);
+    let value = value.and_then(|form| keep(value_of(form, "/value"), &mut faults));
     let status = typed(
         &mut members,
         "status",
@@ -242,6 +246,7 @@ pub(super) fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> R
     })
 }
 
+const VALUE_SHAPE: &str = "must be a number, a boolean or text";
 const LOCATION_SHAPE: &str = "must be a GeoJSON Point, {\"type\": \"Point\", \"coordinates\": [longitude, latitude]}, with an altitude in metres where known";
 
 /// Takes a member that is JSON of the type `T`.
@@ -276,13 +281,13 @@ fn keep<T>(result: Result<T, Vec<Fault>>, faults: &mut Vec<Fault>) -> Option<T> 
     result.map_err(|found| faults.extend(found)).ok()
 }
 
-fn value_of(form: ValueForm) -> Result<Value, Vec<Fault>> {
+fn value_of(form: ValueForm, pointer: &str) -> Result<Value, Vec<Fault>> {
     let value = match form {
         ValueForm::Number(number) => Value::number(&number),
         ValueForm::Boolean(boolean) => Ok(Value::Boolean(boolean)),
         ValueForm::Text(text) => Value::text(&text),
     };
-    value.map_err(|detail| vec![Fault::new("/value", detail)])
+    value.map_err(|detail| vec![Fault::new(pointer, detail)])
 }
 
 fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec<Fault>> {

@@ -128,18 +128,29 @@ impl LinkBase {
         }
     }
 
+    /// The link of an action on a sensor that is a patch of it.
+    fn patch(&self, rel: &'static str, id: SensorId) -> Link {
+        let sensor = self.sensor_url(&SensorRef::Id(id));
+        Link::action(rel, sensor, "PATCH", "application/merge-patch+json")
+    }
+
+    /// The way out for whoever reports to a sensor that is inactive.
+    #[must_use]
+    pub fn activate(&self, id: SensorId) -> Link {
+        self.patch("activate", id)
+    }
+
     /// The links of a sensor. They depend on its state: only an active one can report, only an inactive one be activated.
     #[must_use]
     pub fn of_sensor(&self, id: SensorId, status: Status) -> Vec<Link> {
-        const PATCH_TYPE: &str = "application/merge-patch+json";
         let own = self.sensor_url(&SensorRef::Id(id));
         let mut links = vec![Link::new("self", &own), Link::new("collection", self.url("/sensors"))];
         links.extend(match status {
             Status::Active => vec![
-                Link::action("report", &own, "PATCH", PATCH_TYPE),
-                Link::action("deactivate", &own, "PATCH", PATCH_TYPE),
+                Link::action("report", format!("{own}/value"), "PUT", "application/json"),
+                self.patch("deactivate", id),
             ],
-            Status::Inactive => vec![Link::action("activate", &own, "PATCH", PATCH_TYPE)],
+            Status::Inactive => vec![self.activate(id)],
         });
         links.push(Link::new("events", format!("{own}/events")));
         links.push(self.monitor(&format!("sensors/{id}")));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
@@ -269,6 +270,33 @@ pub fn representation(document: &str, id: SensorId, status: Status, links: &Link
     let members = document.strip_suffix('}').unwrap_or(document);
     let links = serde_json::to_string(&links.of_sensor(id, status))?;
     Ok(format!(r#"{members},"links":{links}}}"#))
+}
+
+/// When the sensor became what a representation shows.
+#[must_use]
+pub fn updated_at(representation: &[u8]) -> Option<Timestamp> {
+    const NAME: &[u8] = br#","updated_at":""#;
+    const LENGTH: usize = "2026-11-22T11:00:00.123Z".len();
+    // From the end, because metadata may have a member of that name; the links have none.
+    let name = representation.windows(NAME.len()).rposition(|bytes| bytes == NAME)?;
+    let start = name + NAME.len();
+    std::str::from_utf8(representation.get(start..start + LENGTH)?)
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// The value that a representation shows, in its own bytes.
+///
+/// # Errors
+/// When it is none that [`representation`] wrote.
+pub fn value(representation: &[u8]) -> serde_json::Result<Option<&RawValue>> {
+    #[derive(Deserialize)]
+    struct Shown<'a> {
+        #[serde(borrow)]
+        value: Option<&'a RawValue>,
+    }
+    serde_json::from_slice(representation).map(|shown: Shown<'_>| shown.value)
 }
 
 /// The representation as a tree, to find what changed.

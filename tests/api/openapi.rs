@@ -63,6 +63,7 @@ async fn every_operation_that_changes_a_sensor_says_which_event_it_publishes_whe
         ("PUT /sensors/{sensor}", &["created", "modified"]),
         ("PATCH /sensors/{sensor}", &["modified"]),
         ("DELETE /sensors/{sensor}", &["deleted"]),
+        ("PUT /sensors/{sensor}/value", &["modified"]),
     ];
     for (name, operation) in operations(&document["paths"]) {
         let description = operation["description"].as_str().unwrap_or_default();

@@ -30,6 +30,11 @@ async fn options_answers_204_and_the_verbs_of_the_route() {
         let sensor = service.request("OPTIONS", path, &[], "").await.expect(204);
         assert_eq!(sensor.allow(), SENSOR, "{path}");
     }
+    let value = service
+        .request("OPTIONS", "/sensors/s1/value", &[], "")
+        .await
+        .expect(204);
+    assert_eq!(value.allow(), ["GET", "HEAD", "OPTIONS", "PUT"]);
     for path in READ_ONLY {
         let answer = service.request("OPTIONS", path, &[], "").await.expect(204);
         assert_eq!(answer.allow(), ["GET", "HEAD", "OPTIONS"], "{path}");

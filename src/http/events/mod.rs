@@ -15,6 +15,7 @@ use mime::Mime;
 use super::HttpState;
 use super::extract::{Parameters, SensorPath};
 use super::negotiation;
+use super::preference::{self, Preferences};
 use super::problem::{self, Problem, problem_responses};
 use crate::domain::{Revision, SensorId, SensorRef};
 use crate::events::{FeedError, Reader};
@@ -30,6 +31,8 @@ struct Asked {
     /// The path of the log: `/events`, or that of a sensor.
     path: String,
     query: EventsQuery,
+    /// Seconds that a page may wait for an event.
+    wait_s: Option<u32>,
     reader: Reader,
 }
 
@@ -51,13 +54,14 @@ struct Asked {
     params(
         EventsQuery,
         ("Last-Event-ID" = String, Header),
+        ("Prefer" = String, Header),
     ),
     responses(
         (status = 101, description = "A WebSocket: every text message is an event"),
         (status = 200, description = "The events after the cursor", content(
             (EventPageForm = "application/json"),
             (String = "text/event-stream", example = "id: k3f7q2vt.45\nevent: deleted\ndata: {\"event\":\"deleted\",\"sensor\":\"01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\",\"epoch\":\"k3f7q2vt\",\"revision\":45,\"previous\":44}\n\n"),
-        ), headers(("Cache-Control" = String), ("Vary" = String))),
+        ), headers(("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String))),
         EventsProblems,
     ),
 )]
@@ -84,13 +88,14 @@ pub async fn all(
         ("sensor" = String, Path),
         EventsQuery,
         ("Last-Event-ID" = String, Header),
+        ("Prefer" = String, Header),
     ),
     responses(
         (status = 101, description = "A WebSocket: every text message is an event"),
         (status = 200, description = "The events after the cursor", content(
             (EventPageForm = "application/json"),
             (String = "text/event-stream", example = "id: k3f7q2vt.45\nevent: deleted\ndata: {\"event\":\"deleted\",\"sensor\":\"01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\",\"epoch\":\"k3f7q2vt\",\"revision\":45,\"previous\":44}\n\n"),
-        ), headers(("Cache-Control" = String), ("Vary" = String))),
+        ), headers(("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String))),
         SensorEventsProblems,
     ),
 )]
@@ -142,14 +147,32 @@ async fn answer(
     let (start, selection) = (query.start(&request)?, query.selection(sensor)?);
     let reader = state.feed.read_from(start, selection).await;
     let reader = reader.map_err(|error| unreadable(error, &state))?;
+    // The parameter is an order, the header a wish.
+    let preferred_wait_s = Preferences::of(request.headers()).wait_s;
+    let preferred_wait_s = preferred_wait_s.filter(|_| form == Form::Page && query.wait().is_none());
+    let wait_s = query.wait().or(preferred_wait_s);
     let mut response = match form {
-        Form::Page => page::answer(Asked { path, query, reader }, &state).await?,
+        Form::Page => {
+            page::answer(
+                Asked {
+                    path,
+                    query,
+                    wait_s,
+                    reader,
+                },
+                &state,
+            )
+            .await?
+        }
         Form::EventStream => sse::answer(&request, reader, &state)?,
         Form::WebSocket => return websocket::answer(&request, payload, reader, &state),
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Last-Event-ID"));
+    if let Some(applied) = preferred_wait_s.and_then(|wait_s| HeaderValue::from_str(&format!("wait={wait_s}")).ok()) {
+        headers.insert(preference::PREFERENCE_APPLIED, applied);
+    }
     Ok(response)
 }
 

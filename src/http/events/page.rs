@@ -18,9 +18,10 @@ pub(super) async fn answer(asked: Asked, state: &HttpState) -> Result<HttpRespon
     let Asked {
         path,
         query,
+        wait_s,
         mut reader,
     } = asked;
-    let events = read(&mut reader, &query, state).await;
+    let events = read(&mut reader, &query, wait_s, state).await;
     let events = events.map_err(|error| unreadable(error, state))?;
     let body = render(&path, &query, &reader, &events, state).map_err(|error| {
         tracing::error!(%error, "a page cannot be written");
@@ -29,13 +30,18 @@ pub(super) async fn answer(asked: Asked, state: &HttpState) -> Result<HttpRespon
     Ok(HttpResponse::Ok().content_type("application/json").body(body))
 }
 
-async fn read(reader: &mut Reader, query: &EventsQuery, state: &HttpState) -> Result<Vec<StoredEvent>, FeedError> {
-    let Some(wait_s) = query.wait() else {
+async fn read(
+    reader: &mut Reader,
+    query: &EventsQuery,
+    wait_s: Option<u32>,
+    state: &HttpState,
+) -> Result<Vec<StoredEvent>, FeedError> {
+    let Some(wait_s) = wait_s else {
         return reader.page(query.limit()).await;
     };
     tokio::select! {
         events = reader.next(query.limit()) => events,
-        () = tokio::time::sleep(Duration::from_secs(wait_s)) => Ok(Vec::new()),
+        () = tokio::time::sleep(Duration::from_secs(wait_s.into())) => Ok(Vec::new()),
         () = state.stop.cancelled() => Ok(Vec::new()),
     }
 }

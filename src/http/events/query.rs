@@ -92,8 +92,8 @@ impl EventsQuery {
     }
 
     /// Seconds.
-    pub(super) fn wait(&self) -> Option<u64> {
-        self.wait.map(u64::from)
+    pub(super) fn wait(&self) -> Option<u32> {
+        self.wait
     }
 
     /// The same question, as a query string, but from `after` on.

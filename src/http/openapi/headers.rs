@@ -104,11 +104,15 @@ enum Form {
 }
 
 #[rustfmt::skip]
-const RESPONSE_HEADERS: [Row; 12] = [
+const RESPONSE_HEADERS: [Row; 14] = [
     Row("ETag", Presence::Always, Form::Tag, "\"k3f7q2vt.42\"",
         "The strong tag of the state, `\"{epoch}.{revision}\"`, for `If-Match` and `If-None-Match`"),
     Row(CURRENT_ETAG, Presence::Sometimes, Form::Tag, "\"k3f7q2vt.42\"",
         "The tag of the present state, where there is one"),
+    Row("Last-Modified", Presence::Always, Form::Text, "Sun, 22 Nov 2026 11:00:00 GMT",
+        "When the sensor became what it is, in whole seconds; the tag tells more"),
+    Row("Preference-Applied", Presence::Sometimes, Form::Text, "return=minimal",
+        "Which preference was obeyed"),
     Row("Location", Presence::Always, Form::Uri, SENSOR_URL,
         "The URL of the new sensor, by its id"),
     Row("Content-Location", Presence::Sometimes, Form::Uri, SENSOR_URL,
@@ -160,7 +164,7 @@ impl Row {
 }
 
 /// The parameters that several operations have.
-fn parameters() -> [Parameter; 4] {
+fn parameters() -> [Parameter; 7] {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let cursor = || text().pattern(Some("^([a-z2-7]{8}[.](0|[1-9][0-9]{0,17}))?$"));
     let header = |name: &str, schema: ObjectBuilder, description: &str, example: &str| {
@@ -201,6 +205,24 @@ fn parameters() -> [Parameter; 4] {
             text(),
             "The tags of the states in which not to go on, separated by commas, or `*` for any: reading such a state is answered with 304, and writing with 412",
             "\"k3f7q2vt.1\"",
+        ),
+        header(
+            "If-Modified-Since",
+            text(),
+            "An instant as HTTP writes it; 304 when nothing has changed after that second. Not looked at next to `If-None-Match`",
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+        ),
+        header(
+            "If-Unmodified-Since",
+            text(),
+            "An instant as HTTP writes it; 412 when the sensor has changed after that second. Not looked at next to `If-Match`, which can tell two changes in one second apart",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ),
+        header(
+            "Prefer",
+            text(),
+            "What the client would like (RFC 7240). On writes `return=minimal` for an answer without a body, `return=representation` for the sensor; on the log `wait=` seconds for a long poll. What is not known is passed over",
+            "return=representation",
         ),
     ]
 }

@@ -8,10 +8,11 @@ use utoipa::openapi::{OpenApi, RefOr};
 use super::methods;
 
 /// The operations on the sensor that an answer shows.
-const FOLLOWING: [(&str, &str); 4] = [
+const FOLLOWING: [(&str, &str); 5] = [
     ("readSensor", "Read it"),
     ("replaceSensor", "Replace it, if nobody else has changed it"),
     ("patchSensor", "Change it, if nobody else has"),
+    ("reportValue", "Report a value of it, if nobody else has changed it"),
     ("deleteSensor", "Delete it, if nobody else has changed it"),
 ];
 

@@ -1,13 +1,13 @@
 //! `POST /sensors`
 
 use actix_web::web::Data;
-use actix_web::{HttpResponse, post};
+use actix_web::{HttpRequest, HttpResponse, post};
 
-use super::{refused, written};
+use super::write::Plan;
 use crate::clock;
-use crate::domain::{self, SensorRef};
+use crate::domain::{self, Moment, Precondition, Sensor, SensorRef};
 use crate::http::HttpState;
-use crate::http::extract::{Body, NoParameters, Parameters, Post};
+use crate::http::extract::{Body, Input, NoParameters, Parameters, Post};
 use crate::http::problem::{Problem, problem_responses};
 use crate::wire::input::{self, Draft};
 use crate::wire::representation::SensorForm;
@@ -23,11 +23,13 @@ problem_responses!(CreateProblems:
 #[utoipa::path(
     operation_id = "createSensor",
     tag = "sensors",
+    params(("Prefer" = String, Header)),
     request_body(content = Draft, description = "The new sensor; only `name` is required",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})),
     responses(
         (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String), ("ETag" = String), ("Cache-Control" = String),
+            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
+            ("Preference-Applied" = String),
         )),
         CreateProblems,
     ),
@@ -35,15 +37,21 @@ problem_responses!(CreateProblems:
 #[post("/sensors")]
 pub async fn create(
     _: Parameters<NoParameters>,
+    request: HttpRequest,
     body: Body<Post>,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    let draft = input::creation(body.parse()?).map_err(Problem::invalid)?;
+    plan(body.input()).run(request.headers(), &state).await
+}
+
+/// The write that the body asks for.
+pub(super) fn plan(input: Input) -> Plan {
     let id = clock::new_sensor_id();
-    let target = SensorRef::Id(id);
-    let decide = move |_: Option<&_>, moment| Ok(domain::create(id, draft.properties, draft.measured_at, moment));
-    let outcome = state.store.write(target.clone(), decide).await;
-    outcome
-        .map(|outcome| written(outcome, &state))
-        .map_err(|error| refused(error, &target, &state))
+    let draft = input
+        .json
+        .and_then(|json| input::creation(json).map_err(Problem::invalid));
+    let make = draft.map(|draft| {
+        move |_: Option<&Sensor>, moment: Moment| Ok(domain::create(id, draft.properties, draft.measured_at, moment))
+    });
+    Plan::new(SensorRef::Id(id), Precondition::default(), make)
 }

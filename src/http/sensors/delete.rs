@@ -3,8 +3,8 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, delete};
 
-use super::{refused, written};
-use crate::domain::{self, Refusal, Sensor};
+use super::write::Plan;
+use crate::domain::{self, Precondition, Sensor, SensorRef};
 use crate::http::extract::{NoParameters, Parameters, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
@@ -21,6 +21,7 @@ problem_responses!(DeleteProblems:
     params(
         ("sensor" = String, Path),
         ("If-Match" = String, Header),
+        ("If-Unmodified-Since" = String, Header),
     ),
     responses((status = 204, description = "It is gone"), DeleteProblems),
 )]
@@ -31,15 +32,15 @@ pub async fn remove(
     request: HttpRequest,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    let SensorPath(target) = path;
-    let precondition = conditional::of_write(&request, &state);
-    let decide = move |current: Option<&Sensor>, _| {
-        let sensor = current.ok_or(Refusal::NotFound)?;
-        precondition.check(Some(sensor.revision))?;
-        domain::delete(current)
-    };
-    let outcome = state.store.write(target.clone(), decide).await;
-    outcome
-        .map(|outcome| written(outcome, &state))
-        .map_err(|error| refused(error, &target, &state))
+    let precondition = conditional::of_write(request.headers(), &state);
+    plan(path.0, precondition).run(request.headers(), &state).await
+}
+
+/// The write that the request asks for.
+pub(super) fn plan(target: SensorRef, precondition: Precondition) -> Plan {
+    Plan::of_existing(
+        target,
+        precondition,
+        Ok(|sensor: &Sensor, _| domain::delete(Some(sensor))),
+    )
 }

@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 use validator::Validate;
 
 use crate::domain::{Cursor, Precondition, SensorId};
+use crate::http::conditional::Form;
 use crate::http::extract::{Parameters, digits};
 use crate::http::negotiation::require_acceptable;
 use crate::http::problem::{self, Problem, problem_responses};
@@ -77,7 +78,7 @@ pub async fn list(
         if_match,
         if_none_match,
         ..
-    } = conditional::of_read(&request, &state);
+    } = conditional::of_read(request.headers(), Form::Json, &state);
     let known_head = *state.store.head().borrow();
     if if_match.is_some_and(|tags| !tags.contain(known_head)) {
         let etag = conditional::etag(state.store.epoch(), known_head);

@@ -6,6 +6,8 @@ pub mod list;
 pub mod patch;
 pub mod read;
 pub mod replace;
+pub mod value;
+mod write;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -13,41 +15,30 @@ use actix_web::http::header::{self, HeaderValue};
 
 use super::problem::{self, Problem};
 use super::{HttpState, conditional};
-use crate::domain::{Precondition, Refusal, Revision, SensorId, SensorRef};
-use crate::store::{Outcome, Record, StoreError, WriteError};
+use crate::domain::{Refusal, Revision, SensorId, SensorRef, Timestamp, Version};
+use crate::store::{Record, StoreError, WriteError};
 use crate::wire::link::Link;
-
-/// The answer to a write that is committed.
-fn written(outcome: Outcome, state: &HttpState) -> HttpResponse {
-    match outcome {
-        Outcome::Created(record) => {
-            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor created");
-            let url = state.links().sensor_url(&SensorRef::Id(record.id));
-            let mut response = represent(StatusCode::CREATED, record, state);
-            if let Ok(url) = HeaderValue::from_str(&url) {
-                response.headers_mut().insert(header::LOCATION, url);
-            }
-            response
-        }
-        Outcome::Modified(record) => {
-            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor modified");
-            represent(StatusCode::OK, record, state)
-        }
-        Outcome::Unchanged(record) => represent(StatusCode::OK, record, state),
-        Outcome::Deleted(id, revision) => {
-            tracing::info!(sensor = %id, revision = revision.get(), "sensor deleted");
-            HttpResponse::NoContent().finish()
-        }
-    }
-}
+use crate::wire::representation;
 
 /// A sensor with its tag.
 fn represent(status: StatusCode, record: Record, state: &HttpState) -> HttpResponse {
     HttpResponse::build(status)
         .insert_header((header::ETAG, conditional::etag(state.store.epoch(), record.revision)))
+        .insert_header((
+            header::LAST_MODIFIED,
+            conditional::http_date(version(&record).updated_at),
+        ))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .content_type("application/json")
         .body(record.representation)
+}
+
+/// What a precondition looks at.
+fn version(record: &Record) -> Version {
+    Version {
+        revision: record.revision,
+        updated_at: representation::updated_at(&record.representation).unwrap_or(Timestamp::UNIX_EPOCH),
+    }
 }
 
 /// What a write that did not happen is to the client.
@@ -103,33 +94,12 @@ fn of_refusal(
         Refusal::Conflict(detail) => present(Problem::new(&problem::PATCH_CONFLICT, detail)),
         Refusal::Inactive => {
             let problem = Problem::of_kind(&problem::SENSOR_INACTIVE);
-            let activate = |(id, _)| Link::action("activate", url(id), "PATCH", "application/merge-patch+json");
-            current.map(activate).into_iter().fold(problem, Problem::with_link)
+            current
+                .map(|(id, _)| state.links().activate(id))
+                .into_iter()
+                .fold(problem, Problem::with_link)
         }
         Refusal::Invalid(faults) => Problem::invalid(faults),
-    }
-}
-
-/// The problem of a request whose body cannot be used. What comes before the body in the order of the checks goes first:
-/// whether the sensor has to be there (`must_exist`), and the precondition.
-async fn bad_body(
-    body: Problem,
-    target: &SensorRef,
-    precondition: &Precondition,
-    must_exist: bool,
-    state: &HttpState,
-) -> Problem {
-    let current = match state.store.get(target).await {
-        Ok(current) => current.map(|record| (record.id, record.revision)),
-        Err(error) => return error.into(),
-    };
-    let refusal = match current {
-        None if must_exist => Err(Refusal::NotFound),
-        current => precondition.check(current.map(|(_, revision)| revision)),
-    };
-    match refusal {
-        Err(refusal) => of_refusal(refusal, current, target, state),
-        Ok(()) => body,
     }
 }
 

@@ -4,14 +4,13 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, patch};
 use serde_json::Value as Json;
 
-use super::{bad_body, refused, written};
-use crate::domain::{self, Change, EventForm, Moment, Precondition, Refusal, Sensor};
-use crate::http::extract::{Body, JSON_PATCH, NoParameters, Parameters, Patch, SensorPath};
+use super::write::Plan;
+use crate::domain::{self, EventForm, Moment, Precondition, Refusal, Sensor, SensorRef};
+use crate::http::extract::{Body, Input, JSON_PATCH, NoParameters, Parameters, Patch, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::MergePatch;
 use crate::wire::json_patch::JsonPatch;
-use crate::wire::link::LinkBase;
 use crate::wire::representation::SensorForm;
 
 problem_responses!(PatchProblems:
@@ -29,6 +28,8 @@ problem_responses!(PatchProblems:
     params(
         ("sensor" = String, Path),
         ("If-Match" = String, Header),
+        ("If-Unmodified-Since" = String, Header),
+        ("Prefer" = String, Header),
     ),
     request_body(content(
         (MergePatch = "application/merge-patch+json", examples(
@@ -51,7 +52,11 @@ problem_responses!(PatchProblems:
     ), description = "The members to change"),
     responses(
         (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Cache-Control" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
+            ("Preference-Applied" = String),
+        )),
+        (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Preference-Applied" = String),
         )),
         PatchProblems,
     ),
@@ -64,20 +69,25 @@ pub async fn patch(
     body: Body<Patch>,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    let SensorPath(target) = path;
-    let precondition = conditional::of_write(&request, &state);
-    let parsed = body
-        .parse()
-        .and_then(|json| Instructions::parse(body.media_type(), json));
-    let instructions = match parsed {
-        Ok(instructions) => instructions,
-        Err(problem) => return Err(bad_body(problem, &target, &precondition, true, &state).await),
-    };
-    let decide = decide(precondition, instructions, state.links().clone());
-    let outcome = state.store.write(target.clone(), decide).await;
-    outcome
-        .map(|outcome| written(outcome, &state))
-        .map_err(|error| refused(error, &target, &state))
+    let precondition = conditional::of_write(request.headers(), &state);
+    let plan = plan(path.0, precondition, body.input(), &state);
+    plan.run(request.headers(), &state).await
+}
+
+/// The write that the body asks for.
+pub(super) fn plan(target: SensorRef, precondition: Precondition, input: Input, state: &HttpState) -> Plan {
+    let links = state.links().clone();
+    let instructions = input.json.and_then(|json| Instructions::parse(input.media_type, json));
+    let make = instructions.map(|instructions| {
+        move |current: &Sensor, moment: Moment| {
+            let draft = match instructions {
+                Instructions::Merge(merge) => merge.apply(current).map_err(Refusal::Invalid),
+                Instructions::Operations(operations) => operations.apply(current, &links),
+            }?;
+            domain::revise(current, draft.properties, draft.measured_at, EventForm::Changes, moment)
+        }
+    });
+    Plan::of_existing(target, precondition, make)
 }
 
 /// What the body says, by its media type.
@@ -93,21 +103,5 @@ impl Instructions {
             _ => MergePatch::parse(body).map(Self::Merge),
         };
         parsed.map_err(Problem::invalid)
-    }
-}
-
-fn decide(
-    precondition: Precondition,
-    instructions: Instructions,
-    links: LinkBase,
-) -> impl FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> {
-    move |current, moment| {
-        let current = current.ok_or(Refusal::NotFound)?;
-        precondition.check(Some(current.revision))?;
-        let draft = match instructions {
-            Instructions::Merge(merge) => merge.apply(current).map_err(Refusal::Invalid),
-            Instructions::Operations(operations) => operations.apply(current, &links),
-        }?;
-        domain::revise(current, draft.properties, draft.measured_at, EventForm::Changes, moment)
     }
 }

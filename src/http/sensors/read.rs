@@ -5,12 +5,14 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
 
-use super::{of_refusal, represent};
+use super::{of_refusal, represent, version};
 use crate::domain::{Precondition, Refusal, SensorRef};
+use crate::http::conditional::Form;
 use crate::http::extract::{NoParameters, Parameters, SensorPath};
 use crate::http::negotiation::require_acceptable;
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
+use crate::store::Record;
 use crate::wire::representation::SensorForm;
 
 problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
@@ -27,10 +29,12 @@ problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED,
         ("sensor" = String, Path),
         ("If-Match" = String, Header),
         ("If-None-Match" = String, Header),
+        ("If-Modified-Since" = String, Header),
+        ("If-Unmodified-Since" = String, Header),
     ),
     responses(
         (status = 200, description = "The sensor", body = SensorForm, headers(
-            ("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String),
         )),
         (status = 304, description = "It is what the client has", headers(
             ("ETag" = String), ("Cache-Control" = String),
@@ -47,27 +51,47 @@ pub async fn read(
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     require_acceptable(&request, &mime::APPLICATION_JSON)?;
-    let record = state.store.get(&target).await?;
-    let record = record.ok_or_else(|| of_refusal(Refusal::NotFound, None, &target, &state))?;
-    let Precondition {
-        if_match,
-        if_none_match,
-        ..
-    } = conditional::of_read(&request, &state);
-    if if_match.is_some_and(|tags| !tags.contain(record.revision)) {
-        let current = Some((record.id, record.revision));
-        return Err(of_refusal(Refusal::PreconditionFailed, current, &target, &state));
-    }
-    let unchanged = if_none_match.is_some_and(|tags| tags.contain(record.revision));
+    let (record, unchanged) = find(
+        &target,
+        &conditional::of_read(request.headers(), Form::Json, &state),
+        &state,
+    )
+    .await?;
     let canonical = matches!(target, SensorRef::Name(_)).then(|| state.links().sensor_url(&SensorRef::Id(record.id)));
-    let mut response = represent(StatusCode::OK, record, &state);
-    if unchanged {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().remove(header::CONTENT_TYPE);
-        response = response.drop_body().map_into_boxed_body();
+    let response = represent(StatusCode::OK, record, &state);
+    Ok(located(
+        if unchanged { not_modified(response) } else { response },
+        canonical,
+    ))
+}
+
+/// The sensor, and whether the client has it already.
+pub(super) async fn find(
+    target: &SensorRef,
+    precondition: &Precondition,
+    state: &HttpState,
+) -> Result<(Record, bool), Problem> {
+    let record = state.store.get(target).await?;
+    let record = record.ok_or_else(|| of_refusal(Refusal::NotFound, None, target, state))?;
+    match precondition.check_read(version(&record)) {
+        Ok(unchanged) => Ok((record, unchanged)),
+        Err(refusal) => Err(of_refusal(refusal, Some((record.id, record.revision)), target, state)),
     }
+}
+
+/// The answer to a client that has what it asks for (RFC 9110 §15.4.5).
+pub(super) fn not_modified(mut response: HttpResponse) -> HttpResponse {
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    for about_the_body in [header::CONTENT_TYPE, header::LAST_MODIFIED] {
+        response.headers_mut().remove(about_the_body);
+    }
+    response.drop_body().map_into_boxed_body()
+}
+
+/// The answer, with the URL that the resource has whatever its sensor is called.
+pub(super) fn located(mut response: HttpResponse, canonical: Option<String>) -> HttpResponse {
     if let Some(canonical) = canonical.and_then(|url| HeaderValue::from_str(&url).ok()) {
         response.headers_mut().insert(header::CONTENT_LOCATION, canonical);
     }
-    Ok(response)
+    response
 }

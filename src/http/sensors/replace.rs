@@ -3,10 +3,10 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, put};
 
-use super::{bad_body, refused, written};
+use super::write::Plan;
 use crate::clock;
 use crate::domain::{self, Change, EventForm, Moment, Precondition, Refusal, Sensor, SensorRef};
-use crate::http::extract::{Body, NoParameters, Parameters, Put, SensorPath};
+use crate::http::extract::{Body, Input, NoParameters, Parameters, Put, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::{self, Replacement};
@@ -28,15 +28,22 @@ problem_responses!(ReplaceProblems:
         ("sensor" = String, Path),
         ("If-Match" = String, Header),
         ("If-None-Match" = String, Header),
+        ("If-Unmodified-Since" = String, Header),
+        ("Prefer" = String, Header),
     ),
     request_body(content = Replacement, description = "What the sensor is to be; by name, `name` can be left out",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})),
     responses(
         (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Cache-Control" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
+            ("Preference-Applied" = String),
         )),
         (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String), ("ETag" = String), ("Cache-Control" = String),
+            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
+            ("Preference-Applied" = String),
+        )),
+        (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Preference-Applied" = String),
         )),
         ReplaceProblems,
     ),
@@ -49,43 +56,43 @@ pub async fn replace(
     body: Body<Put>,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    let SensorPath(target) = path;
-    let precondition = conditional::of_write(&request, &state);
-    let parsed = body
-        .parse()
-        .and_then(|json| input::replacement(json, &target).map_err(Problem::invalid));
-    let replacement = match parsed {
-        Ok(replacement) => replacement,
-        Err(problem) => return Err(bad_body(problem, &target, &precondition, false, &state).await),
-    };
-    let decide = decide(target.clone(), precondition, replacement);
-    let outcome = state.store.write(target.clone(), decide).await;
-    outcome
-        .map(|outcome| written(outcome, &state))
-        .map_err(|error| refused(error, &target, &state))
+    let precondition = conditional::of_write(request.headers(), &state);
+    plan(path.0, precondition, body.input())
+        .run(request.headers(), &state)
+        .await
 }
 
-fn decide(
+/// The write that the body asks for.
+pub(super) fn plan(target: SensorRef, precondition: Precondition, input: Input) -> Plan {
+    let replacement = input
+        .json
+        .and_then(|json| input::replacement(json, &target).map_err(Problem::invalid));
+    let own = target.clone();
+    let make = replacement.map(|replacement| {
+        move |current: Option<&Sensor>, moment: Moment| replace_or_create(current, own, replacement, moment)
+    });
+    Plan::new(target, precondition, make)
+}
+
+fn replace_or_create(
+    current: Option<&Sensor>,
     target: SensorRef,
-    precondition: Precondition,
     replacement: Replacement,
-) -> impl FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> {
-    move |current, moment| {
-        precondition.check(current.map(|sensor| sensor.revision))?;
-        let Replacement { draft, id } = replacement;
-        let invalid = |fault| Err(Refusal::Invalid(vec![fault]));
-        match (current, target) {
-            (Some(sensor), _) if id.is_some_and(|id| id != sensor.id) => invalid(input::not_own_id(sensor.id)),
-            (Some(sensor), _) => domain::revise(sensor, draft.properties, draft.measured_at, EventForm::State, moment),
-            (None, SensorRef::Id(id)) => Ok(domain::create(id, draft.properties, draft.measured_at, moment)),
-            (None, SensorRef::Name(name)) if draft.properties.name != name => invalid(input::not_own_name(&name)),
-            (None, SensorRef::Name(_)) if id.is_some() => invalid(input::no_id_yet()),
-            (None, SensorRef::Name(_)) => Ok(domain::create(
-                clock::new_sensor_id(),
-                draft.properties,
-                draft.measured_at,
-                moment,
-            )),
-        }
+    moment: Moment,
+) -> Result<Change, Refusal> {
+    let Replacement { draft, id } = replacement;
+    let invalid = |fault| Err(Refusal::Invalid(vec![fault]));
+    match (current, target) {
+        (Some(sensor), _) if id.is_some_and(|id| id != sensor.id) => invalid(input::not_own_id(sensor.id)),
+        (Some(sensor), _) => domain::revise(sensor, draft.properties, draft.measured_at, EventForm::State, moment),
+        (None, SensorRef::Id(id)) => Ok(domain::create(id, draft.properties, draft.measured_at, moment)),
+        (None, SensorRef::Name(name)) if draft.properties.name != name => invalid(input::not_own_name(&name)),
+        (None, SensorRef::Name(_)) if id.is_some() => invalid(input::no_id_yet()),
+        (None, SensorRef::Name(_)) => Ok(domain::create(
+            clock::new_sensor_id(),
+            draft.properties,
+            draft.measured_at,
+            moment,
+        )),
     }
 }

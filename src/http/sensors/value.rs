@@ -1,0 +1,167 @@
+//! `GET`, `PUT /sensors/{sensor}/value`
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, put, route};
+
+use super::write::Plan;
+use super::{read, represent};
+use crate::domain::{self, EventForm, MeasuredAt, Moment, Precondition, Properties, Sensor, SensorRef};
+use crate::http::conditional::Form;
+use crate::http::extract::{Body, Input, NoParameters, Parameters, Report, SensorPath};
+use crate::http::negotiation::choose;
+use crate::http::problem::{self, Problem, problem_responses};
+use crate::http::{HttpState, conditional};
+use crate::store::Record;
+use crate::wire::input;
+use crate::wire::representation::{self, SensorForm, ValueForm};
+
+problem_responses!(ReadValueProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
+problem_responses!(ReportProblems:
+    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+
+/// Read the value of a sensor
+///
+/// The value alone, as JSON or as text. The tag is that of the sensor, so `If-None-Match` tells whether anything of the sensor has
+/// changed. A sensor without a value has nothing here (404).
+#[utoipa::path(
+    get,
+    operation_id = "readValue",
+    tag = "sensors",
+    params(
+        ("sensor" = String, Path),
+        ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
+        ("If-Modified-Since" = String, Header),
+        ("If-Unmodified-Since" = String, Header),
+    ),
+    responses(
+        (status = 200, description = "The value", content(
+            (ValueForm = "application/json", example = json!(21.5)),
+            (String = "text/plain", example = "21.5"),
+        ), headers(
+            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String),
+            ("Vary" = String),
+        )),
+        (status = 304, description = "It is what the client has", headers(
+            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String),
+        )),
+        ReadValueProblems,
+    ),
+)]
+#[route("/sensors/{sensor}/value", method = "GET", method = "HEAD")]
+pub async fn read_value(
+    path: SensorPath,
+    _: Parameters<NoParameters>,
+    request: HttpRequest,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
+    let SensorPath(target) = path;
+    let form = match choose(&request, [&mime::APPLICATION_JSON, &mime::TEXT_PLAIN])? {
+        media_type if *media_type == mime::TEXT_PLAIN => Form::Text,
+        _ => Form::Json,
+    };
+    let precondition = conditional::of_read(request.headers(), form, &state);
+    let (record, unchanged) = read::find(&target, &precondition, &state).await?;
+    let url = |id| format!("{}/value", state.links().sensor_url(&SensorRef::Id(id)));
+    let canonical = matches!(target, SensorRef::Name(_)).then(|| url(record.id));
+    let value = shown(&record, form)?;
+    let value = value.ok_or_else(|| Problem::new(&problem::NOT_FOUND, format!("the sensor {target} has no value")))?;
+    let tag = conditional::etag_of_form(state.store.epoch(), record.revision, form);
+    let mut response = represent(StatusCode::OK, record, &state).set_body(BoxBody::new(value));
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    if form == Form::Text {
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+    }
+    let response = if unchanged {
+        read::not_modified(response)
+    } else {
+        response
+    };
+    Ok(read::located(response, canonical))
+}
+
+/// The bytes of the value; `None` when there is none.
+fn shown(record: &Record, form: Form) -> Result<Option<String>, Problem> {
+    let broken = |error: serde_json::Error| {
+        tracing::error!(%error, "a representation cannot be read");
+        Problem::of_kind(&problem::INTERNAL)
+    };
+    let value = representation::value(&record.representation).map_err(broken)?;
+    value
+        .map(|value| match form {
+            Form::Text if value.get().starts_with('"') => serde_json::from_str(value.get()).map_err(broken),
+            _ => Ok(value.get().to_owned()),
+        })
+        .transpose()
+}
+
+/// Report a value
+///
+/// A JSON scalar; or text, of which what is a number or a boolean to JSON is taken as that. `measured_at` becomes now when the value
+/// changes. An inactive sensor takes none (409, with the link that activates it). Publishes a `modified` event with the `changes`
+/// on the MQTT topic `sensors/{id}`, or none when the value is the same.
+#[utoipa::path(
+    operation_id = "reportValue",
+    tag = "sensors",
+    params(
+        ("sensor" = String, Path),
+        ("If-Match" = String, Header),
+        ("If-Unmodified-Since" = String, Header),
+        ("Prefer" = String, Header),
+    ),
+    request_body(content(
+        (ValueForm = "application/json", example = json!(21.7)),
+        (String = "text/plain", example = "21.7"),
+    ), description = "The value"),
+    responses(
+        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
+            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String),
+            ("Preference-Applied" = String),
+        )),
+        (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Preference-Applied" = String),
+        )),
+        ReportProblems,
+    ),
+)]
+#[put("/sensors/{sensor}/value")]
+pub async fn report(
+    path: SensorPath,
+    _: Parameters<NoParameters>,
+    request: HttpRequest,
+    body: Body<Report>,
+    state: Data<HttpState>,
+) -> Result<HttpResponse, Problem> {
+    let SensorPath(target) = path;
+    let precondition = conditional::of_write(request.headers(), &state);
+    let sensor = state.links().sensor_url(&target);
+    let response = plan(target, precondition, body.input())
+        .run(request.headers(), &state)
+        .await?;
+    let shows_sensor = response.status() == StatusCode::OK;
+    Ok(read::located(response, shows_sensor.then_some(sensor)))
+}
+
+/// The write that the body asks for.
+pub(super) fn plan(target: SensorRef, precondition: Precondition, input: Input) -> Plan {
+    let value = input.json.and_then(|json| input::value(json).map_err(Problem::invalid));
+    let make = value.map(|value| {
+        move |current: &Sensor, moment: Moment| {
+            let properties = Properties {
+                value: Some(value),
+                ..current.properties.clone()
+            };
+            domain::revise(current, properties, MeasuredAt::NotGiven, EventForm::Changes, moment)
+        }
+    });
+    Plan::of_existing(target, precondition, make)
+}

@@ -1,0 +1,144 @@
+//! What all writes have in common, each by itself or in company: first whether the sensor is in the state that the request
+//! demands, then whether the body can be used, then the change.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+
+use super::{of_refusal, refused, represent, version};
+use crate::domain::{Change, Moment, Precondition, Refusal, Sensor, SensorRef, Version};
+use crate::http::HttpState;
+use crate::http::preference::{self, Content, Preferences};
+use crate::http::problem::Problem;
+use crate::store::Outcome;
+
+/// What a write makes of the sensor, when the state is the one that the request demands.
+type Make = Box<dyn FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send>;
+
+/// A write that is ready to be run.
+pub struct Plan {
+    target: SensorRef,
+    precondition: Precondition,
+    /// Whether there has to be a sensor.
+    needs_sensor: bool,
+    make: Result<Make, Problem>,
+}
+
+impl Plan {
+    /// A write of what may be there or not; `make` is what the body asks for, or the problem that it has.
+    pub fn new<M>(target: SensorRef, precondition: Precondition, make: Result<M, Problem>) -> Self
+    where
+        M: FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send + 'static,
+    {
+        Self {
+            target,
+            precondition,
+            needs_sensor: false,
+            make: make.map(|make| Box::new(make) as Make),
+        }
+    }
+
+    /// A write of a sensor that has to be there.
+    pub fn of_existing<M>(target: SensorRef, precondition: Precondition, make: Result<M, Problem>) -> Self
+    where
+        M: FnOnce(&Sensor, Moment) -> Result<Change, Refusal> + Send + 'static,
+    {
+        let make = make.map(|make| {
+            move |current: Option<&Sensor>, moment: Moment| make(current.ok_or(Refusal::NotFound)?, moment)
+        });
+        Self {
+            needs_sensor: true,
+            ..Self::new(target, precondition, make)
+        }
+    }
+
+    /// Runs it and answers.
+    ///
+    /// # Errors
+    /// The problem of the first check that fails.
+    pub async fn run(self, headers: &HeaderMap, state: &HttpState) -> Result<HttpResponse, Problem> {
+        let Self {
+            target,
+            precondition,
+            needs_sensor,
+            make,
+        } = self;
+        let make = match make {
+            Ok(make) => make,
+            Err(problem) => return Err(bad_body(problem, &target, &precondition, needs_sensor, state).await),
+        };
+        let decide = move |current: Option<&Sensor>, moment| {
+            judge(&precondition, needs_sensor, current.map(Version::from))?;
+            make(current, moment)
+        };
+        let outcome = state.store.write(target.clone(), decide).await;
+        outcome
+            .map(|outcome| written(outcome, Preferences::of(headers).content, state))
+            .map_err(|error| refused(error, &target, state))
+    }
+}
+
+fn judge(precondition: &Precondition, needs_sensor: bool, current: Option<Version>) -> Result<(), Refusal> {
+    if needs_sensor && current.is_none() {
+        return Err(Refusal::NotFound);
+    }
+    precondition.check(current)
+}
+
+/// The problem of a request whose body cannot be used. What comes before the body in the order of the checks goes first.
+async fn bad_body(
+    body: Problem,
+    target: &SensorRef,
+    precondition: &Precondition,
+    needs_sensor: bool,
+    state: &HttpState,
+) -> Problem {
+    let current = match state.store.get(target).await {
+        Ok(current) => current,
+        Err(error) => return error.into(),
+    };
+    match judge(precondition, needs_sensor, current.as_ref().map(version)) {
+        Err(refusal) => of_refusal(
+            refusal,
+            current.map(|record| (record.id, record.revision)),
+            target,
+            state,
+        ),
+        Ok(()) => body,
+    }
+}
+
+/// The answer to a write that is committed.
+fn written(outcome: Outcome, content: Option<Content>, state: &HttpState) -> HttpResponse {
+    let (mut response, location) = match outcome {
+        Outcome::Created(record) => {
+            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor created");
+            let url = state.links().sensor_url(&SensorRef::Id(record.id));
+            (represent(StatusCode::CREATED, record, state), Some(url))
+        }
+        Outcome::Modified(record) => {
+            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor modified");
+            (represent(StatusCode::OK, record, state), None)
+        }
+        Outcome::Unchanged(record) => (represent(StatusCode::OK, record, state), None),
+        Outcome::Deleted(id, revision) => {
+            tracing::info!(sensor = %id, revision = revision.get(), "sensor deleted");
+            return HttpResponse::NoContent().finish();
+        }
+    };
+    if content == Some(Content::Minimal) {
+        if response.status() == StatusCode::OK {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response = response.drop_body().map_into_boxed_body();
+    }
+    let headers = response.headers_mut();
+    if let Some(url) = location.and_then(|url| HeaderValue::from_str(&url).ok()) {
+        headers.insert(header::LOCATION, url);
+    }
+    if let Some(content) = content {
+        headers.insert(preference::PREFERENCE_APPLIED, content.applied());
+    }
+    response
+}
