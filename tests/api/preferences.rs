@@ -75,12 +75,12 @@ async fn other_preferences_change_nothing_and_errors_are_told_in_full() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preferred_wait_is_a_long_poll() {
     let service = Service::start().await;
-    let waiting = service.request("GET", "/events?after=now", &[("prefer", "wait=30")], "");
+    let poll = service.request("GET", "/events?after=now", &[("prefer", "wait=30")], "");
     let writing = async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         service.create(&json!({"name": "s1"})).await
     };
-    let (answer, _) = tokio::join!(waiting, writing);
+    let (answer, _) = tokio::join!(poll, writing);
     assert_eq!(answer.header("preference-applied"), Some("wait=30"));
     let events = answer.expect(200).events();
     assert_eq!(serde_json::from_str::<Value>(&events[0]).unwrap()["event"], "created");
