@@ -95,6 +95,7 @@ impl App {
             store: store.clone(),
             relay: status,
             require_if_match: config.http.require_if_match,
+            cors_origins: config.http.cors_origins.clone(),
             limits: config.http.limits,
             delivery: delivery(&config),
             registry: Arc::new(registry),

@@ -70,6 +70,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("HTTP_BIND", "localhost", "127.0.0.1:8000"),
     ("PUBLIC_URL", "ftp://example.com", "http or https"),
     ("REQUIRE_IF_MATCH", "maybe", "true, false, 1 or 0"),
+    ("CORS_ORIGINS", "example.com", "https://dashboard.example.com"),
     ("DATABASE_URL", "postgres://h/db", "sqlite://"),
     ("EVENT_RETENTION_HOURS", "-1", "from 0 to"),
     ("EVENT_RETENTION_MIN", "1e6", "from 0 to"),

@@ -41,10 +41,23 @@ pub struct HttpConfig {
     pub public_url: Url,
     /// Whether PUT on an existing sensor, PATCH and DELETE need `If-Match`.
     pub require_if_match: bool,
+    /// Whose scripts may use the service from a browser.
+    pub cors_origins: CorsOrigins,
     /// What a client may ask of the server.
     pub limits: HttpLimits,
     /// The bounds of event streams.
     pub streams: StreamLimits,
+}
+
+/// Whose scripts may use the service from a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Nobody's: browsers keep to the same origin.
+    None,
+    /// Everybody's.
+    Any,
+    /// Those of these origins, as browsers write them, e.g. `https://dashboard.example.com`.
+    These(Vec<String>),
 }
 
 /// What a client may ask of the server; beyond it comes a clear answer, or the connection is cut.

@@ -8,7 +8,9 @@ use clap::Args;
 use url::Url;
 
 use super::urls::{self, OptionalUrl, without_credentials};
-use super::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits, values};
+use super::{
+    Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits, values,
+};
 
 // The settings as clap reads them: a flag wins over the environment, and that over the default. `.env` counts as
 // environment, because `load_dotenv` fills in what is unset there. (Not a doc comment: clap would print it as help.)
@@ -33,6 +35,11 @@ pub(crate) struct Settings {
     #[arg(long, env, global = true, default_value = "false", value_parser = values::boolean)]
     #[arg(help_heading = "HTTP", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_if_match: bool,
+
+    /// Whose scripts may use the service: * or origins with commas between them; nobody's by default
+    #[arg(long, env, global = true, default_value = "", value_parser = urls::origins)]
+    #[arg(help_heading = "HTTP", hide_default_value = true)]
+    cors_origins: CorsOrigins,
 
     /// The largest body, in bytes (413)
     #[arg(long, env, global = true, default_value = "65536", value_parser = values::positive)]
@@ -141,6 +148,7 @@ impl Settings {
                 bind: self.http_bind,
                 public_url: self.public_url,
                 require_if_match: self.require_if_match,
+                cors_origins: self.cors_origins,
                 limits: HttpLimits {
                     body_bytes: self.http_max_body_bytes,
                     url_bytes: self.http_max_url_bytes,

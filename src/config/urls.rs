@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::CorsOrigins;
+
 const PUBLIC_ALLOWED: &str =
     "an http or https URL without user, query or fragment is allowed, e.g. https://sensors.example.com/api";
 const BROKER_ALLOWED: &str = "mqtt://user:password@host:1883 or mqtts://user:password@host:8883 is allowed, user and password \
                               percent-encoded, without path, query or fragment";
 const PUBLIC_BROKER_ALLOWED: &str = "an mqtt, mqtts, ws or wss URL without user, query or fragment is allowed, \
                                      e.g. mqtts://broker.example.com:8883";
+const ORIGINS_ALLOWED: &str =
+    "* is allowed, or origins with commas between them, e.g. https://dashboard.example.com,http://localhost:3000";
 const DATABASE_ALLOWED: &str = "sqlite://relative/path.db or sqlite:///absolute/path.db is allowed";
 
 /// `PUBLIC_URL`, its trailing slashes gone.
@@ -22,6 +26,25 @@ pub(super) fn public(text: &str) -> Result<Url, String> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// `CORS_ORIGINS`, each in the one spelling that browsers send.
+pub(super) fn origins(text: &str) -> Result<CorsOrigins, String> {
+    let origin = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        let is_origin = matches!(url.scheme(), "http" | "https") && is_bare(&url) && url.path() == "/";
+        is_origin.then(|| url.origin().ascii_serialization())
+    };
+    match text.trim() {
+        "" => Ok(CorsOrigins::None),
+        "*" => Ok(CorsOrigins::Any),
+        list => list
+            .split(',')
+            .map(|item| origin(item.trim()))
+            .collect::<Option<_>>()
+            .map(CorsOrigins::These)
+            .ok_or_else(|| ORIGINS_ALLOWED.to_owned()),
+    }
 }
 
 /// `MQTT_URL`; unset when empty. The port is explicit in the result: 1883, or 8883 for mqtts, when none is given.
@@ -132,6 +155,26 @@ mod tests {
             public("https://example.com/api//").unwrap().as_str(),
             "https://example.com/api"
         );
+    }
+
+    #[test]
+    fn origins_are_spelled_as_browsers_send_them() {
+        assert_eq!(origins("").unwrap(), CorsOrigins::None);
+        assert_eq!(origins(" * ").unwrap(), CorsOrigins::Any);
+        let two = origins("https://EXAMPLE.com:443, http://localhost:3000/").unwrap();
+        let spelled = ["https://example.com", "http://localhost:3000"].map(str::to_owned);
+        assert_eq!(two, CorsOrigins::These(spelled.to_vec()));
+        for bad in [
+            "example.com",
+            "null",
+            "https://a/b",
+            "https://a,",
+            "*,https://a",
+            "https://u@a",
+            "ftp://a",
+        ] {
+            assert!(origins(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
 use super::HttpState;
+use super::cors;
 use super::problem::{self, Problem};
 
 /// Swagger UI needs styles of its own and pictures in `data:` URLs; nothing comes from another host.
@@ -104,6 +105,7 @@ fn finish(response: ServiceResponse<BoxBody>, started: Instant) -> ServiceRespon
     if let Some(request_id) = request_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
         headers.insert(REQUEST_ID, request_id);
     }
+    allow_origin(&mut response);
     let (request, status) = (response.request(), response.status());
     if let Some(state) = request.app_data::<Data<HttpState>>() {
         let route = request.match_pattern();
@@ -120,6 +122,13 @@ fn finish(response: ServiceResponse<BoxBody>, started: Instant) -> ServiceRespon
         tracing::debug!(status = status.as_u16(), "request answered");
     }
     response
+}
+
+fn allow_origin(response: &mut ServiceResponse<BoxBody>) {
+    let request = response.request().clone();
+    if let Some(state) = request.app_data::<Data<HttpState>>() {
+        cors::allow(&state.cors_origins, &request, response.headers_mut());
+    }
 }
 
 /// Writes the problem document of an error, also of one that the framework made.

@@ -3,6 +3,7 @@
 
 mod allow;
 mod conditional;
+mod cors;
 mod documents;
 mod entry;
 mod events;
@@ -40,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 
-use crate::config::{HttpConfig, HttpLimits, StreamLimits};
+use crate::config::{CorsOrigins, HttpConfig, HttpLimits, StreamLimits};
 use crate::events::{Feed, RelayStatus};
 use crate::store::Store;
 use crate::wire::link::LinkBase;
@@ -63,6 +64,8 @@ pub struct HttpState {
     pub relay: RelayStatus,
     /// Whether a change of an existing sensor has to state which one (`REQUIRE_IF_MATCH`).
     pub require_if_match: bool,
+    /// Whose scripts may use the service.
+    pub cors_origins: CorsOrigins,
     /// What a client may ask.
     pub limits: HttpLimits,
     /// How the events are delivered, for the document that says so.

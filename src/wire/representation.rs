@@ -109,6 +109,30 @@ impl ToSchema for ValueForm {
     }
 }
 
+/// A value as plain text.
+#[derive(Debug)]
+pub struct PlainValueForm;
+
+impl PartialSchema for PlainValueForm {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(Value::MAX_TEXT_BYTES))
+            .pattern(Some(Value::TEXT_PATTERN))
+            .description(Some(
+                "A value as it stands: what is a number or a boolean to JSON is that, and all else is text of at most 1 KiB.",
+            ))
+            .examples(["21.5", "open"])
+            .into()
+    }
+}
+
+impl ToSchema for PlainValueForm {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("PlainValue")
+    }
+}
+
 /// Whether a sensor reports.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -15,6 +15,7 @@ mod asyncapi;
 mod bad_input;
 mod clock;
 mod conditional;
+mod cors;
 mod dates;
 mod delete;
 mod documents;

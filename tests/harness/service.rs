@@ -4,7 +4,9 @@ use std::path::Path;
 
 use sensorcast::app::App;
 use sensorcast::clock::Clock;
-use sensorcast::config::{Config, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits};
+use sensorcast::config::{
+    Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits,
+};
 use tempfile::TempDir;
 
 use super::{Http, Mosquitto, Subscriber, Version, eventually};
@@ -100,6 +102,7 @@ fn config_in(folder: &Path) -> Config {
             bind: any_port,
             public_url: PUBLIC_URL.parse().expect("a URL"),
             require_if_match: false,
+            cors_origins: CorsOrigins::None,
             limits: HttpLimits::default(),
             streams: StreamLimits::default(),
         },

@@ -9,7 +9,8 @@ MAX_INTEGER = 2**53
 
 @schemathesis.hook
 def filter_body(context, body):
-    return not isinstance(body, dict) or all(is_decided(name, member) for name, member in body.items())
+    members = body.items() if isinstance(body, dict) else [("value", body)]
+    return all(is_decided(name, member) for name, member in members)
 
 
 def is_decided(name, member):

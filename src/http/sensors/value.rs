@@ -16,7 +16,7 @@ use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::store::Record;
 use crate::wire::input;
-use crate::wire::representation::{self, SensorForm, ValueForm};
+use crate::wire::representation::{self, PlainValueForm, SensorForm, ValueForm};
 
 problem_responses!(ReadValueProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
 problem_responses!(ReportProblems:
@@ -41,7 +41,7 @@ problem_responses!(ReportProblems:
     responses(
         (status = 200, description = "The value", content(
             (ValueForm = "application/json", example = json!(21.5)),
-            (String = "text/plain", example = "21.5"),
+            (PlainValueForm = "text/plain", example = "21.5"),
         ), headers(
             ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String),
             ("Vary" = String),
@@ -120,7 +120,7 @@ fn shown(record: &Record, form: Form) -> Result<Option<String>, Problem> {
     ),
     request_body(content(
         (ValueForm = "application/json", example = json!(21.7)),
-        (String = "text/plain", example = "21.7"),
+        (PlainValueForm = "text/plain", example = "21.7"),
     ), description = "The value"),
     responses(
         (status = 200, description = "The sensor as it is now", body = SensorForm, headers(

@@ -1,0 +1,49 @@
+//! Cross-origin requests (the Fetch standard, §3.3): what scripts of other sites may do here, where the operator allows them.
+//!
+//! Not actix-cors, which answers preflights on its own: without `Allow`, with one list of methods for all paths, and with errors
+//! that are no problem documents. Here a preflight is what OPTIONS answers anyway, and its `Allow` is what a script may do.
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+
+use crate::config::CorsOrigins;
+
+/// What a script may see of an answer, beside what every answer shows.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "ETag, Link, Location, Content-Location, Allow, Accept, Accept-Patch, Accept-Post, Retry-After, Preference-Applied, X-Request-Id",
+);
+/// What a script may send, beside what every script may.
+const ALLOWED: HeaderValue = HeaderValue::from_static(
+    "Content-Type, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, Prefer, Idempotency-Key, Last-Event-ID",
+);
+/// Seconds for which a browser remembers what it may do.
+const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
+
+/// Adds to an answer what the browser asks for on behalf of a script.
+pub fn allow(origins: &CorsOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
+    let origin = match origins {
+        CorsOrigins::None => return,
+        CorsOrigins::Any => Some(HeaderValue::from_static("*")),
+        CorsOrigins::These(allowed) => {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+            let origin = request.headers().get(header::ORIGIN);
+            origin
+                .filter(|origin| allowed.iter().any(|allowed| *origin == allowed.as_str()))
+                .cloned()
+        }
+    };
+    let Some(origin) = origin.filter(|_| request.headers().contains_key(header::ORIGIN)) else {
+        return;
+    };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    let is_preflight =
+        *request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if let Some(methods) = headers.get(header::ALLOW).cloned().filter(|_| is_preflight) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
+    } else {
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
+}
