@@ -166,7 +166,11 @@ fn log(place: &Place, rounds: u32, count: u64) -> anyhow::Result<Vec<Row>> {
         is_published: false,
     };
     fill(place, "long", long)?;
-    fill(place, "short", FEW_SENSORS)?;
+    let short_log = Contents {
+        is_published: false,
+        ..FEW_SENSORS
+    };
+    fill(place, "short", short_log)?;
     // Nobody is there yet.
     let brokers = [free_address()?, free_address()?];
     let services = [
