@@ -51,6 +51,8 @@ pub fn run(place: &Place, load: &str) -> anyhow::Result<String> {
         .arg(&data)
         .output()?;
     let report = String::from_utf8_lossy(&report.stdout);
+    // perf fills its columns up with blanks.
+    let report = report.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
     Ok(format!(
         "# {kind}, {connections} connections: {}\n{report}",
         thousands(load.per_second)
