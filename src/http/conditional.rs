@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderName, HeaderValue, HttpDate};
 
 use super::HttpState;
+use super::coding::{AcceptedCodings, Coding};
+use super::variant::{Form, Variant};
 use crate::domain::{Cursor, Epoch, Precondition, Revision, Tags, Timestamp};
 
 /// The strong tag of a revision: `"{epoch}.{revision}"`.
@@ -13,32 +15,28 @@ pub fn etag(epoch: &Epoch, revision: Revision) -> HeaderValue {
     etag_of_form(epoch, revision, Form::Json)
 }
 
-/// The form in which a state is shown: tags of one state differ by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// JSON.
-    Json,
-    /// Plain text.
-    Text,
-}
-
-impl Form {
-    const ALL: [Self; 2] = [Self::Json, Self::Text];
-
-    /// What stands in a tag after the cursor.
-    const fn suffix(self) -> &'static str {
-        match self {
-            Self::Json => "",
-            Self::Text => "-text",
-        }
-    }
-}
-
-/// The strong tag of a revision in this form: `"{epoch}.{revision}"` and a suffix.
+/// The strong tag of a revision in this form, not compressed: `"{epoch}.{revision}"` and a suffix.
 #[must_use]
 pub fn etag_of_form(epoch: &Epoch, revision: Revision, form: Form) -> HeaderValue {
     let tag = format!("\"{epoch}.{revision}{}\"", form.suffix());
     HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// The tag of what `tag` is of, compressed.
+#[must_use]
+pub fn encoded(tag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
+    let opaque = tag.to_str().ok()?.strip_suffix('"')?;
+    HeaderValue::from_str(&format!("{opaque}{}\"", coding.suffix())).ok()
+}
+
+/// Whether `If-None-Match` lists `tag`, a strong one.
+#[must_use]
+pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let is_it = |item: &str| item.trim().trim_start_matches("W/").as_bytes() == tag.as_bytes();
+    let mut fields = headers
+        .get_all(header::IF_NONE_MATCH)
+        .filter_map(|value| value.to_str().ok());
+    fields.any(|field| field.split(',').any(is_it))
 }
 
 /// The precondition of a request that writes.
@@ -46,20 +44,25 @@ pub fn etag_of_form(epoch: &Epoch, revision: Revision, form: Form) -> HeaderValu
 pub fn of_write(headers: &HeaderMap, state: &HttpState) -> Precondition {
     Precondition {
         if_match_required: state.require_if_match,
-        ..of_read(headers, Form::Json, state)
+        ..precondition(headers, state, |_| true)
     }
 }
 
-/// The precondition of a request that reads.
+/// The precondition of a request that reads in this form, and in the coding that it likes best.
 #[must_use]
 pub fn of_read(headers: &HeaderMap, form: Form, state: &HttpState) -> Precondition {
+    let coding = AcceptedCodings::of(headers).best().unwrap_or_default();
+    precondition(headers, state, |variant| variant == Variant { form, coding })
+}
+
+fn precondition(headers: &HeaderMap, state: &HttpState, is_meant: impl Fn(Variant) -> bool) -> Precondition {
     let epoch = state.store.epoch();
     Precondition {
         // RFC 9110 §13.1.1: strong comparison, so that a weak tag never matches. Whoever has seen the state in any form has
         // seen it.
         if_match: tags(headers, &header::IF_MATCH, epoch, |tag, _| !tag.weak),
-        // §13.1.2: weak comparison. What is to be sent is of one form.
-        if_none_match: tags(headers, &header::IF_NONE_MATCH, epoch, |_, of| of == form),
+        // §13.1.2: weak comparison. What is to be sent is of one form and coding; what is to be changed is of any.
+        if_none_match: tags(headers, &header::IF_NONE_MATCH, epoch, |_, variant| is_meant(variant)),
         if_modified_since: instant(headers, &header::IF_MODIFIED_SINCE),
         if_unmodified_since: instant(headers, &header::IF_UNMODIFIED_SINCE),
         if_match_required: false,
@@ -90,7 +93,7 @@ fn tags(
     headers: &HeaderMap,
     name: &HeaderName,
     epoch: &Epoch,
-    is_comparable: impl Fn(&EntityTag, Form) -> bool,
+    is_comparable: impl Fn(&EntityTag, Variant) -> bool,
 ) -> Option<Tags> {
     let mut values = headers.get_all(name).peekable();
     values.peek()?;
@@ -106,9 +109,8 @@ fn tags(
     let revision = |item: &str| {
         let tag: EntityTag = item.trim().parse().ok()?;
         let (cursor, suffix) = tag.tag().split_at(tag.tag().find('-').unwrap_or(tag.tag().len()));
-        let form = Form::ALL.into_iter().find(|form| form.suffix() == suffix)?;
-        let cursor: Cursor = cursor.parse().ok()?;
-        (is_comparable(&tag, form) && cursor.epoch == *epoch).then_some(cursor.revision)
+        let (cursor, variant): (Cursor, _) = (cursor.parse().ok()?, Variant::of_suffix(suffix)?);
+        (is_comparable(&tag, variant) && cursor.epoch == *epoch).then_some(cursor.revision)
     };
     let items = fields.iter().flat_map(|field| field.split(','));
     Some(Tags::Revisions(items.filter_map(revision).collect()))

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
-use super::HttpState;
-use super::cors;
 use super::problem::{self, Problem};
+use super::{HttpState, coding, cors};
 
 /// Swagger UI needs styles of its own and pictures in `data:` URLs; nothing comes from another host.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
@@ -35,7 +34,7 @@ pub async fn frame(
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(problem) => request.error_response(problem),
     };
-    Ok(finish(response, started))
+    Ok(coding::encode(finish(response, started)).await)
 }
 
 /// The span that every log line of a request stands in: an id, the method and the path.

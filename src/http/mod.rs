@@ -2,6 +2,7 @@
 //! never owns a write transaction.
 
 mod allow;
+mod coding;
 mod conditional;
 mod cors;
 mod documents;
@@ -20,6 +21,7 @@ mod problem_pages;
 mod routes;
 mod sensors;
 mod strict_lines;
+mod variant;
 
 use std::future::ready;
 use std::io;

@@ -4,25 +4,33 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, Accept, Header};
 use mime::Mime;
 
+use super::coding::AcceptedCodings;
 use super::problem::{self, Problem};
 
 /// Checks that the client accepts `offered`, a media type without parameters.
 ///
 /// # Errors
-/// 406 when its `Accept` excludes it or cannot be read.
+/// As [`choose`].
 pub fn require_acceptable(request: &HttpRequest, offered: &Mime) -> Result<(), Problem> {
-    choose(request, [offered]).map(drop)
+    choose(request, &[offered.essence_str()]).map(drop)
 }
 
 /// Which of `offered`, media types without parameters, the client likes best: by quality, then by how exactly it names
-/// it, then the first one.
+/// it, then the first one. A client that would rather have HTML shows it to a person, and gets the first one as well.
 ///
 /// # Errors
-/// 406 when its `Accept` excludes all of them or cannot be read.
-pub fn choose<'a, const N: usize>(request: &HttpRequest, offered: [&'a Mime; N]) -> Result<&'a Mime, Problem> {
+/// 406 when its `Accept` excludes all of them or cannot be read, or its `Accept-Encoding` excludes every coding.
+pub fn choose<'a>(request: &HttpRequest, offered: &[&'a str]) -> Result<&'a str, Problem> {
+    let headers = request.headers();
     let refused = |detail: String| Problem::new(&problem::NOT_ACCEPTABLE, detail);
-    if !request.headers().contains_key(header::ACCEPT) {
-        return Ok(offered[0]);
+    if headers.contains_key(header::ACCEPT_ENCODING) && AcceptedCodings::of(headers).best().is_none() {
+        return Err(refused(
+            "this resource is available as it is or compressed with gzip, br or zstd".to_owned(),
+        ));
+    }
+    let first = offered.first().copied().unwrap_or_default();
+    if !headers.contains_key(header::ACCEPT) {
+        return Ok(first);
     }
     let Ok(Accept(ranges)) = Accept::parse(request) else {
         return Err(refused("the Accept header cannot be read".to_owned()));
@@ -36,12 +44,16 @@ pub fn choose<'a, const N: usize>(request: &HttpRequest, offered: [&'a Mime; N])
         (quality > header::Quality::ZERO).then_some((quality, rank))
     };
     // The last one of equals is the greatest, hence the reverse.
-    let accepted = offered.into_iter().rev().filter_map(|mime| Some((liking(mime)?, mime)));
-    let best = accepted.max_by_key(|(liking, _)| *liking);
-    best.map(|(_, mime)| mime).ok_or_else(|| {
-        let names: Vec<_> = offered.iter().map(|mime| mime.essence_str()).collect();
-        refused(format!("this resource is available as {}", names.join(" or ")))
-    })
+    let accepted = offered
+        .iter()
+        .rev()
+        .filter_map(|name| Some((liking(&name.parse().ok()?)?, *name)));
+    let best = accepted.clone().max_by_key(|(liking, _)| *liking);
+    let (best_liking, best) =
+        best.ok_or_else(|| refused(format!("this resource is available as {}", offered.join(" or "))))?;
+    let takes_first = accepted.clone().any(|(_, name)| name == first);
+    let rather_html = liking(&mime::TEXT_HTML).is_some_and(|html| html > best_liking);
+    Ok(if rather_html && takes_first { first } else { best })
 }
 
 fn specificity(range: &Mime, offered: &Mime) -> Option<u8> {

@@ -89,9 +89,9 @@ kinds! {
         "Use one of those in the Allow header.",
         example("DELETE /sensors", "DELETE is not among the methods of this resource");
     NOT_ACCEPTABLE, NOT_ACCEPTABLE, "not-acceptable", "There is no representation that the request accepts",
-        "The Accept header excludes every media type that this resource has: application/json.",
-        "Send no Accept header, or one that allows it.",
-        example("GET /sensors", "this resource is available as application/json");
+        "The Accept header excludes every media type that this resource has, or Accept-Encoding every coding.",
+        "Send no such header, or one that allows what the detail names.",
+        example("GET /sensors/boiler-temp", "this resource is available as application/json or application/hal+json or application/xml");
     REQUEST_TIMEOUT, REQUEST_TIMEOUT, "request-timeout", "The request took too long to arrive",
         "A request has 5 seconds for its head and 10 seconds for its body.",
         "Send it again.",

@@ -1,14 +1,18 @@
-//! Every public JSON form, each in one place, so that what a GET returns, what an event carries and what is stored are
+//! Every public form, each in one place, so that what a GET returns, what an event carries and what is stored are
 //! the same bytes.
 
 pub mod attributes;
 pub mod bodies;
+pub mod csv;
 pub mod event;
+pub mod hal;
 pub mod input;
 pub mod json;
 pub mod json_patch;
 pub mod link;
+pub mod members;
 pub mod merge_patch;
 pub mod page;
 pub mod presence;
 pub mod representation;
+pub mod xml;

@@ -11,6 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::input::{self, ReadError};
 use super::link::{Link, LinkBase};
+use super::members::Members;
 use crate::domain::{Label, Metadata, Revision, Sensor, SensorId, Status, Timestamp, Value};
 
 /// A sensor. Members that are not set are left out, never `null`.
@@ -345,6 +346,37 @@ pub fn writable_tree(sensor: &Sensor) -> serde_json::Result<Json> {
         measured_at: None,
         ..properties_form(sensor)
     })
+}
+
+/// The names of all members of a sensor but the links, in the order in which they are written.
+///
+/// # Errors
+/// Never in practice, as with [`document`].
+pub fn member_names() -> serde_json::Result<Vec<String>> {
+    let label = || Some(String::new());
+    let all = SensorForm {
+        id: String::new(),
+        properties: PropertiesForm {
+            name: String::new(),
+            kind: label(),
+            unit: label(),
+            value: Some(ValueForm::Boolean(true)),
+            measured_at: label(),
+            status: StatusForm::Active,
+            location: Some(LocationForm {
+                geometry: GeometryForm::Point,
+                coordinates: Vec::new(),
+            }),
+            metadata: Some(Map::new()),
+        },
+        revision: 0,
+        created_at: String::new(),
+        updated_at: String::new(),
+        links: Vec::new(),
+    };
+    let json = serde_json::to_vec(&all)?;
+    let members = Members::read(&json)?;
+    Ok(members.iter().map(|(name, _)| name.to_owned()).collect())
 }
 
 /// Reads a representation back; its links follow from the rest.

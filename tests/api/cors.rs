@@ -20,7 +20,11 @@ fn cors_headers(answer: &Answer) -> Vec<String> {
 }
 
 fn words<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
-    answer.header(name).unwrap_or_default().split(", ").collect()
+    let lines = answer.headers.get_all(name).iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(", "))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +33,7 @@ async fn without_the_setting_no_answer_speaks_of_origins() {
     for method in ["GET", "OPTIONS"] {
         let answer = service.request(method, "/sensors/s1", &[FROM, ASKS, HEADERS], "").await;
         assert!(answer.status < 300 && cors_headers(&answer).is_empty(), "{answer:?}");
-        assert_eq!(answer.header("vary"), None);
+        assert!(!words(&answer, "vary").contains(&"Origin"), "{answer:?}");
     }
     service.finish().await;
 }
@@ -128,10 +132,8 @@ async fn everybody_is_everybody() {
             .request("GET", "/sensors/s1", &[("origin", origin)], "")
             .await
             .expect(200);
-        assert_eq!(
-            (answer.header("access-control-allow-origin"), answer.header("vary")),
-            (Some("*"), None)
-        );
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        assert!(!words(&answer, "vary").contains(&"Origin"), "{answer:?}");
     }
     service.finish().await;
 }

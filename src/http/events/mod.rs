@@ -10,7 +10,6 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, route};
-use mime::Mime;
 
 use super::HttpState;
 use super::extract::{Parameters, SensorPath};
@@ -126,12 +125,12 @@ impl Form {
         if *request.method() == Method::GET && websocket::is_asked_for(request) {
             return Ok(Self::WebSocket);
         }
-        let chosen: &Mime = negotiation::choose(request, [&mime::APPLICATION_JSON, &mime::TEXT_EVENT_STREAM])?;
-        Ok(if *chosen == mime::TEXT_EVENT_STREAM {
-            Self::EventStream
-        } else {
-            Self::Page
-        })
+        Ok(
+            match negotiation::choose(request, &["application/json", "text/event-stream"])? {
+                "text/event-stream" => Self::EventStream,
+                _ => Self::Page,
+            },
+        )
     }
 }
 

@@ -104,9 +104,9 @@ enum Form {
 }
 
 #[rustfmt::skip]
-const RESPONSE_HEADERS: [Row; 14] = [
+const RESPONSE_HEADERS: [Row; 15] = [
     Row("ETag", Presence::Always, Form::Tag, "\"k3f7q2vt.42\"",
-        "The strong tag of the state, `\"{epoch}.{revision}\"`, for `If-Match` and `If-None-Match`"),
+        "The strong tag of the representation, for `If-Match` and `If-None-Match`: `\"{epoch}.{revision}\"`, with a suffix for any other than uncompressed JSON"),
     Row(CURRENT_ETAG, Presence::Sometimes, Form::Tag, "\"k3f7q2vt.42\"",
         "The tag of the present state, where there is one"),
     Row("Last-Modified", Presence::Always, Form::Text, "Sun, 22 Nov 2026 11:00:00 GMT",
@@ -119,7 +119,9 @@ const RESPONSE_HEADERS: [Row; 14] = [
         "The URL of the sensor by its id, when it was asked for by name"),
     Row("Cache-Control", Presence::Always, Form::Text, "no-cache",
         "How the answer may be kept: `no-cache` is to ask again with `If-None-Match` before use"),
-    Row("Vary", Presence::Always, Form::Text, "Accept, Last-Event-ID",
+    Row("Content-Encoding", Presence::Sometimes, Form::Text, "gzip",
+        "The coding of the body, one of those that `Accept-Encoding` takes: `gzip`, `br` or `zstd`"),
+    Row("Vary", Presence::Always, Form::Text, "Accept, Accept-Encoding",
         "The headers of the request on which the answer depends"),
     Row("Retry-After", Presence::Always, Form::Seconds, "1",
         "Seconds to wait before the next attempt"),
@@ -142,7 +144,10 @@ impl Row {
         let format = |format: &str| Some(SchemaFormat::Custom(format.to_owned()));
         let (schema, example) = match form {
             Form::Text => (text, json!(example)),
-            Form::Tag => (text.pattern(Some(r#"^"[a-z2-7]{8}\.[0-9]+"$"#)), json!(example)),
+            Form::Tag => (
+                text.pattern(Some(r#"^"[a-z2-7]{8}\.[0-9]+(-[a-z]+){0,2}"$"#)),
+                json!(example),
+            ),
             Form::Uri => (text.format(format("uri")), json!(example)),
             Form::Uuid => (text.format(format("uuid")), json!(example)),
             Form::Seconds => (

@@ -1,20 +1,23 @@
 //! `GET /sensors`
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 use validator::Validate;
 
+use super::read::not_modified;
+use super::respond;
 use crate::domain::{Cursor, Precondition, SensorId};
-use crate::http::conditional::Form;
 use crate::http::extract::{Parameters, digits};
-use crate::http::negotiation::require_acceptable;
 use crate::http::problem::{self, Problem, problem_responses};
+use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
 use crate::store::Page;
+use crate::wire::hal::HalForm;
 use crate::wire::link::Link;
 use crate::wire::page::SensorPageForm;
 
@@ -41,6 +44,7 @@ pub struct ListQuery {
 ///
 /// A page, in the order of the ids. Follow the `next` links for all of them. `revision` is that of the store when the page was
 /// read: with the events after the revision of the first page, a list that was read while sensors changed becomes exact.
+/// As JSON, HAL, XML or CSV (a row a sensor, the metadata as JSON text).
 #[utoipa::path(
     get,
     operation_id = "listSensors",
@@ -51,10 +55,17 @@ pub struct ListQuery {
         ("If-None-Match" = String, Header),
     ),
     responses(
-        (status = 200, description = "A page of sensors", body = SensorPageForm, headers(
-            ("ETag" = String), ("Cache-Control" = String),
+        (status = 200, description = "A page of sensors", content(
+            (SensorPageForm = "application/json"),
+            (HalForm = "application/hal+json"),
+            (String = "application/xml", example = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><sensors><sensor><id>01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90</id><name>boiler-temp</name><link rel=\"self\" href=\"http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensor><epoch>k3f7q2vt</epoch><revision type=\"number\">45</revision><link rel=\"next\" href=\"http://localhost:8000/sensors?limit=1&amp;cursor=01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensors>"),
+            (String = "text/csv", example = "id,name,kind,unit,value,measured_at,status,location,metadata,revision,created_at,updated_at\r\n01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90,boiler-temp,temperature,Cel,21.5,2026-11-22T11:00:00.000Z,active,,\"{\"\"room\"\":\"\"cellar\"\"}\",42,2026-11-22T10:00:00.000Z,2026-11-22T11:00:00.123Z\r\n"),
+        ), headers(
+            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String), ("Content-Encoding" = String),
         )),
-        (status = 304, description = "Nothing has changed", headers(("ETag" = String), ("Cache-Control" = String))),
+        (status = 304, description = "Nothing has changed", headers(
+            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String),
+        )),
         ListProblems,
     ),
 )]
@@ -64,7 +75,7 @@ pub async fn list(
     request: HttpRequest,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    require_acceptable(&request, &mime::APPLICATION_JSON)?;
+    let form = Form::choose(&request, &Form::OF_PAGE)?;
     let Parameters(ListQuery { limit, cursor }) = query;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let after: Option<SensorId> = cursor.map(|cursor| cursor.parse()).transpose().map_err(|_| {
@@ -78,31 +89,30 @@ pub async fn list(
         if_match,
         if_none_match,
         ..
-    } = conditional::of_read(request.headers(), Form::Json, &state);
+    } = conditional::of_read(request.headers(), form, &state);
     let known_head = *state.store.head().borrow();
     if if_match.is_some_and(|tags| !tags.contain(known_head)) {
-        let etag = conditional::etag(state.store.epoch(), known_head);
+        let etag = conditional::etag_of_form(state.store.epoch(), known_head, form);
         return Err(Problem::new(&problem::PRECONDITION_FAILED, "the list has changed")
             .with_header(header::ETAG, etag)
             .with_link(Link::new("latest-version", state.links().url("/sensors"))));
     }
     if if_none_match.is_some_and(|tags| tags.contain(known_head)) {
-        return Ok(HttpResponse::NotModified()
-            .insert_header((header::ETAG, conditional::etag(state.store.epoch(), known_head)))
-            .insert_header((header::CACHE_CONTROL, "no-cache"))
-            .finish());
+        return Ok(not_modified(respond(
+            form,
+            StatusCode::OK,
+            known_head,
+            Bytes::new(),
+            &state,
+        )));
     }
     let page = state.store.page(after, limit + 1).await?;
-    let etag = conditional::etag(state.store.epoch(), page.head);
     let body = render(&page, after, limit, &state).map_err(|error| {
         tracing::error!(%error, "a page cannot be written");
         Problem::of_kind(&problem::INTERNAL)
     })?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .content_type("application/json")
-        .body(body))
+    let body = form.of_page(body.into(), |_| true)?;
+    Ok(respond(form, StatusCode::OK, page.head, body, &state))
 }
 
 /// `page` has one sensor more than `limit` when another page follows.

@@ -12,25 +12,55 @@ mod write;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
+use bytes::Bytes;
 
 use super::problem::{self, Problem};
+use super::variant::Form;
 use super::{HttpState, conditional};
 use crate::domain::{Refusal, Revision, SensorId, SensorRef, Timestamp, Version};
 use crate::store::{Record, StoreError, WriteError};
 use crate::wire::link::Link;
 use crate::wire::representation;
 
+/// What an answer with a sensor or a page of them depends on, beside the URL: `Vary`.
+const BY_FORM_AND_CODING: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+/// To be asked for again, with its tag, before use.
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
 /// A sensor with its tag.
-fn represent(status: StatusCode, record: Record, state: &HttpState) -> HttpResponse {
+fn represent(status: StatusCode, record: &Record, state: &HttpState) -> HttpResponse {
+    represent_as(Form::Json, status, record, record.representation.clone(), state)
+}
+
+/// What `body` tells of a sensor in this form.
+fn represent_as(
+    form: Form,
+    status: StatusCode,
+    record: &Record,
+    body: impl Into<Bytes>,
+    state: &HttpState,
+) -> HttpResponse {
+    let mut response = respond(form, status, record.revision, body, state);
+    let last_modified = conditional::http_date(version(record).updated_at);
+    response.headers_mut().insert(header::LAST_MODIFIED, last_modified);
+    response
+}
+
+/// What is true at `revision`, in a form.
+fn respond(
+    form: Form,
+    status: StatusCode,
+    revision: Revision,
+    body: impl Into<Bytes>,
+    state: &HttpState,
+) -> HttpResponse {
+    let tag = conditional::etag_of_form(state.store.epoch(), revision, form);
     HttpResponse::build(status)
-        .insert_header((header::ETAG, conditional::etag(state.store.epoch(), record.revision)))
-        .insert_header((
-            header::LAST_MODIFIED,
-            conditional::http_date(version(&record).updated_at),
-        ))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .content_type("application/json")
-        .body(record.representation)
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, NO_CACHE))
+        .insert_header((header::VARY, BY_FORM_AND_CODING))
+        .content_type(form.content_type())
+        .body(body.into())
 }
 
 /// What a precondition looks at.

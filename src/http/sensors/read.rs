@@ -5,14 +5,14 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
 
-use super::{of_refusal, represent, version};
+use super::{of_refusal, represent_as, version};
 use crate::domain::{Precondition, Refusal, SensorRef};
-use crate::http::conditional::Form;
 use crate::http::extract::{NoParameters, Parameters, SensorPath};
-use crate::http::negotiation::require_acceptable;
 use crate::http::problem::{Problem, problem_responses};
+use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
 use crate::store::Record;
+use crate::wire::hal::HalForm;
 use crate::wire::representation::SensorForm;
 
 problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
@@ -20,7 +20,8 @@ problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED,
 /// Read a sensor
 ///
 /// By its id or its name. The tag in `ETag` is for `If-None-Match` (has it changed?) and `If-Match` (change it only if
-/// nobody else did).
+/// nobody else did). As JSON, HAL or XML, compressed with gzip, br or zstd: each of these has a tag of its own. `If-None-Match`
+/// is about the one that the request would get, `If-Match` takes that of any.
 #[utoipa::path(
     get,
     operation_id = "readSensor",
@@ -33,11 +34,16 @@ problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED,
         ("If-Unmodified-Since" = String, Header),
     ),
     responses(
-        (status = 200, description = "The sensor", body = SensorForm, headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String),
+        (status = 200, description = "The sensor", content(
+            (SensorForm = "application/json"),
+            (HalForm = "application/hal+json"),
+            (String = "application/xml", example = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><sensor><id>01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90</id><name>boiler-temp</name><value type=\"number\">21.5</value><status>active</status><revision type=\"number\">42</revision><link rel=\"self\" href=\"http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensor>"),
+        ), headers(
+            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String), ("Vary" = String),
+            ("Content-Encoding" = String),
         )),
         (status = 304, description = "It is what the client has", headers(
-            ("ETag" = String), ("Cache-Control" = String),
+            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String),
         )),
         ReadProblems,
     ),
@@ -50,15 +56,12 @@ pub async fn read(
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
-    require_acceptable(&request, &mime::APPLICATION_JSON)?;
-    let (record, unchanged) = find(
-        &target,
-        &conditional::of_read(request.headers(), Form::Json, &state),
-        &state,
-    )
-    .await?;
+    let form = Form::choose(&request, &Form::OF_SENSOR)?;
+    let precondition = conditional::of_read(request.headers(), form, &state);
+    let (record, unchanged) = find(&target, &precondition, &state).await?;
     let canonical = matches!(target, SensorRef::Name(_)).then(|| state.links().sensor_url(&SensorRef::Id(record.id)));
-    let response = represent(StatusCode::OK, record, &state);
+    let body = form.of_sensor(record.representation.clone())?;
+    let response = represent_as(form, StatusCode::OK, &record, body, &state);
     Ok(located(
         if unchanged { not_modified(response) } else { response },
         canonical,

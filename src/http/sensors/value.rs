@@ -1,18 +1,15 @@
 //! `GET`, `PUT /sensors/{sensor}/value`
 
-use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, put, route};
 
 use super::write::Plan;
-use super::{read, represent};
+use super::{read, represent_as};
 use crate::domain::{self, EventForm, MeasuredAt, Moment, Precondition, Properties, Sensor, SensorRef};
-use crate::http::conditional::Form;
 use crate::http::extract::{Body, Input, NoParameters, Parameters, Report, SensorPath};
-use crate::http::negotiation::choose;
 use crate::http::problem::{self, Problem, problem_responses};
+use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
 use crate::store::Record;
 use crate::wire::input;
@@ -60,27 +57,14 @@ pub async fn read_value(
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
-    let form = match choose(&request, [&mime::APPLICATION_JSON, &mime::TEXT_PLAIN])? {
-        media_type if *media_type == mime::TEXT_PLAIN => Form::Text,
-        _ => Form::Json,
-    };
+    let form = Form::choose(&request, &Form::OF_VALUE)?;
     let precondition = conditional::of_read(request.headers(), form, &state);
     let (record, unchanged) = read::find(&target, &precondition, &state).await?;
     let url = |id| format!("{}/value", state.links().sensor_url(&SensorRef::Id(id)));
     let canonical = matches!(target, SensorRef::Name(_)).then(|| url(record.id));
     let value = shown(&record, form)?;
     let value = value.ok_or_else(|| Problem::new(&problem::NOT_FOUND, format!("the sensor {target} has no value")))?;
-    let tag = conditional::etag_of_form(state.store.epoch(), record.revision, form);
-    let mut response = represent(StatusCode::OK, record, &state).set_body(BoxBody::new(value));
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, tag);
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    if form == Form::Text {
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
-    }
+    let response = represent_as(form, StatusCode::OK, &record, value, &state);
     let response = if unchanged {
         read::not_modified(response)
     } else {
