@@ -1,6 +1,7 @@
 //! What a handler takes from a request, parsed once: the sensor in the path, the query, the body.
 
 use std::marker::PhantomData;
+use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -63,8 +64,8 @@ pub struct NoParameters {}
 /// Reads a number in digits alone: Rust would take a sign, too. For `#[serde(deserialize_with)]` in a query.
 ///
 /// # Errors
-/// When it is none, or has more than 32 bits.
-pub fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+/// When it is none, or has more bits than a `T`.
+pub fn digits<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let number = text
         .parse()

@@ -112,6 +112,10 @@ kinds! {
         "The cursor is older than the oldest event that is kept, or it belongs to another epoch: the store was restored from a backup. `oldest` and `head` tell which events there are.",
         "Read the sensors again (the `collection` link), and go on with the events after that.",
         example("GET /events?after=k3f7q2vt.7", "The cursor is older than the oldest event that is kept.");
+    REVISION_EXPIRED, GONE, "revision-expired", "The log no longer tells what the sensor was",
+        "The revision is older than what the log keeps of the sensor.",
+        "Read the sensor as it is now (the `latest-version` link), or its history for what is left.",
+        example("GET /sensors/boiler-temp?revision=7", "The revision is older than what the log keeps of the sensor.").link("latest-version");
     PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The sensor is not in the state that the request demands",
         "If-Match or If-None-Match does not hold: somebody else changed, created or deleted the sensor. The ETag header has its present tag.",
         "Read it again, decide anew, and send the request with that tag.",

@@ -29,6 +29,10 @@ pub fn configure(routes: &mut ServiceConfig) {
     routes.service(sensors::value::report);
     routes.service(allow("/sensors/{sensor}/value", "GET, HEAD, PUT, OPTIONS"));
 
+    // GET /sensors/{sensor}/history
+    routes.service(sensors::history::history);
+    routes.service(allow("/sensors/{sensor}/history", "GET, HEAD, OPTIONS"));
+
     // GET /events, /sensors/{sensor}/events
     routes.service(events::all);
     routes.service(events::of_sensor);

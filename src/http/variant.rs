@@ -46,6 +46,8 @@ impl Form {
     pub const OF_PAGE: [Self; 4] = [Self::Json, Self::Hal, Self::Xml, Self::Csv];
     /// Those of a value.
     pub const OF_VALUE: [Self; 2] = [Self::Json, Self::Text];
+    /// Those of a history.
+    pub const OF_HISTORY: [Self; 2] = [Self::Json, Self::Svg];
     const ALL: [Self; 6] = [Self::Json, Self::Hal, Self::Xml, Self::Text, Self::Csv, Self::Svg];
 
     /// The one of `offered` that the client likes best.

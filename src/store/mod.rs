@@ -7,6 +7,7 @@
 mod backup;
 mod cache;
 mod error;
+mod history;
 mod metrics;
 mod open;
 mod reads;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackupError, Restored, backup, restore};
 pub use error::{StoreError, WriteError};
+pub use history::{History, Past};
 pub use metrics::StoreMetrics;
 pub use open::{OpenError, migrate};
 pub use reads::Page;

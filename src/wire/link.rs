@@ -153,6 +153,7 @@ impl LinkBase {
             Status::Inactive => vec![self.activate(id)],
         });
         links.push(Link::new("events", format!("{own}/events")));
+        links.push(Link::new("version-history", format!("{own}/history")));
         links.push(self.monitor(&format!("sensors/{id}")));
         links
     }
@@ -169,17 +170,26 @@ mod tests {
         let relations = |status| -> Vec<_> { base.of_sensor(id, status).into_iter().map(|link| link.rel).collect() };
         assert_eq!(
             relations(Status::Active),
-            ["self", "collection", "report", "deactivate", "events", "monitor"]
+            [
+                "self",
+                "collection",
+                "report",
+                "deactivate",
+                "events",
+                "version-history",
+                "monitor"
+            ]
         );
         assert_eq!(
             relations(Status::Inactive),
-            ["self", "collection", "activate", "events", "monitor"]
+            ["self", "collection", "activate", "events", "version-history", "monitor"]
         );
         let links = base.of_sensor(id, Status::Active);
         assert_eq!(links[0].href, format!("https://example.org/api/sensors/{id}"));
         assert_eq!(links[4].href, format!("https://example.org/api/sensors/{id}/events"));
-        assert_eq!(links[5].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
-        assert_eq!(links[5].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
+        assert_eq!(links[5].href, format!("https://example.org/api/sensors/{id}/history"));
+        assert_eq!(links[6].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
+        assert_eq!(links[6].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
     }
 
     #[test]

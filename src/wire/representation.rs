@@ -77,7 +77,7 @@ pub struct PropertiesForm {
 }
 
 /// A JSON scalar: a finite number (an integer within ±2^53), a boolean, or text of at most 1 KiB.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ValueForm {
     /// A measurement.
@@ -135,7 +135,7 @@ impl ToSchema for PlainValueForm {
 }
 
 /// Whether a sensor reports.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = SensorStatus, example = "active")]
 pub enum StatusForm {

@@ -28,6 +28,7 @@ mod events_stream;
 mod forms;
 mod framing;
 mod get;
+mod history;
 mod inactive;
 mod json_patch;
 mod links;

@@ -176,7 +176,10 @@ async fn answer(
 }
 
 /// The id of the sensor. One that is gone has a log still, which its id leads to.
-async fn find(sensor: &SensorRef, state: &HttpState) -> Result<SensorId, Problem> {
+///
+/// # Errors
+/// 404 when there is neither.
+pub async fn find(sensor: &SensorRef, state: &HttpState) -> Result<SensorId, Problem> {
     if let Some(record) = state.store.get(sensor).await? {
         return Ok(record.id);
     }

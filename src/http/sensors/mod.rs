@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod history;
 pub mod list;
 pub mod patch;
 pub mod read;

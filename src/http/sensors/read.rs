@@ -4,30 +4,51 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use validator::Validate;
 
 use super::{of_refusal, represent_as, version};
-use crate::domain::{Precondition, Refusal, SensorRef};
-use crate::http::extract::{NoParameters, Parameters, SensorPath};
-use crate::http::problem::{Problem, problem_responses};
+use crate::domain::{Precondition, Refusal, Revision, SensorRef};
+use crate::http::events;
+use crate::http::extract::{Parameters, SensorPath, digits};
+use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
-use crate::store::Record;
+use crate::store::{Past, Record};
 use crate::wire::hal::HalForm;
+use crate::wire::link::Link;
 use crate::wire::representation::SensorForm;
 
-problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
+problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, REVISION_EXPIRED, PRECONDITION_FAILED, UNAVAILABLE);
+
+/// The parameter of a sensor.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReadQuery {
+    /// The sensor as this revision left it, one of its own: from its history or an event of it.
+    #[serde(default, deserialize_with = "digits")]
+    #[validate(range(min = 1, message = "must be 1 or more"))]
+    #[param(value_type = Option<i64>, minimum = 1, nullable = false)]
+    revision: Option<i64>,
+}
 
 /// Read a sensor
 ///
 /// By its id or its name. The tag in `ETag` is for `If-None-Match` (has it changed?) and `If-Match` (change it only if
 /// nobody else did). As JSON, HAL or XML, compressed with gzip, br or zstd: each of these has a tag of its own. `If-None-Match`
 /// is about the one that the request would get, `If-Match` takes that of any.
+///
+/// With `revision` as it was, also when it is gone by now (by its id), for as long as the log tells: 404 when the revision was none of
+/// this sensor, 410 when the log no longer has it.
 #[utoipa::path(
     get,
     operation_id = "readSensor",
     tag = "sensors",
     params(
         ("sensor" = String, Path),
+        ReadQuery,
         ("If-Match" = String, Header),
         ("If-None-Match" = String, Header),
         ("If-Modified-Since" = String, Header),
@@ -51,15 +72,19 @@ problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED,
 #[route("/sensors/{sensor}", method = "GET", method = "HEAD")]
 pub async fn read(
     path: SensorPath,
-    _: Parameters<NoParameters>,
+    query: Parameters<ReadQuery>,
     request: HttpRequest,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let form = Form::choose(&request, &Form::OF_SENSOR)?;
     let precondition = conditional::of_read(request.headers(), form, &state);
-    let (record, unchanged) = find(&target, &precondition, &state).await?;
-    let canonical = matches!(target, SensorRef::Name(_)).then(|| state.links().sensor_url(&SensorRef::Id(record.id)));
+    let (record, unchanged) = match query.0.revision {
+        None => find(&target, &precondition, &state).await?,
+        Some(revision) => check(past(&target, revision, &state).await?, &precondition, &target, &state)?,
+    };
+    let is_canonical = query.0.revision.is_some() || matches!(target, SensorRef::Id(_));
+    let canonical = (!is_canonical).then(|| state.links().sensor_url(&SensorRef::Id(record.id)));
     let body = form.of_sensor(record.representation.clone())?;
     let response = represent_as(form, StatusCode::OK, &record, body, &state);
     Ok(located(
@@ -76,9 +101,38 @@ pub(super) async fn find(
 ) -> Result<(Record, bool), Problem> {
     let record = state.store.get(target).await?;
     let record = record.ok_or_else(|| of_refusal(Refusal::NotFound, None, target, state))?;
+    check(record, precondition, target, state)
+}
+
+fn check(
+    record: Record,
+    precondition: &Precondition,
+    target: &SensorRef,
+    state: &HttpState,
+) -> Result<(Record, bool), Problem> {
     match precondition.check_read(version(&record)) {
         Ok(unchanged) => Ok((record, unchanged)),
         Err(refusal) => Err(of_refusal(refusal, Some((record.id, record.revision)), target, state)),
+    }
+}
+
+/// The sensor as `revision` left it.
+async fn past(target: &SensorRef, revision: i64, state: &HttpState) -> Result<Record, Problem> {
+    let sensor = events::find(target, state).await?;
+    match state.store.at(sensor, Revision::new(revision)).await? {
+        Past::Was(record) => Ok(record),
+        Past::Never => Err(Problem::new(
+            &problem::NOT_FOUND,
+            format!("revision {revision} is none of the sensor {target}"),
+        )),
+        Past::Gone => Err(Problem::new(
+            &problem::NOT_FOUND,
+            format!("revision {revision} deleted the sensor {target}"),
+        )),
+        Past::Pruned => {
+            let url = state.links().sensor_url(&SensorRef::Id(sensor));
+            Err(Problem::of_kind(&problem::REVISION_EXPIRED).with_link(Link::new("latest-version", url)))
+        }
     }
 }
 

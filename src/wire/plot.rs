@@ -1,0 +1,309 @@
+//! The history of a sensor as a picture (SVG 1.1): the values over time, with gaps where it did not report.
+
+use std::ops::Range;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::FontStyle;
+
+use super::history::{HistoryForm, PointForm};
+use super::representation::{StatusForm, ValueForm};
+
+const SIZE: (u32, u32) = (960, 420);
+const INK: RGBColor = RGBColor(40, 48, 60);
+const FAINT: RGBColor = RGBColor(226, 230, 236);
+const ASLEEP: RGBColor = RGBColor(240, 241, 244);
+const LINE: RGBColor = RGBColor(28, 100, 190);
+const FONT: &str = "system-ui, sans-serif";
+/// More points than this are a line without dots.
+const MOST_DOTS: usize = 200;
+/// The most texts that get a level of their own on the axis.
+const MOST_TEXTS: usize = 12;
+/// The longest text that is shown whole.
+const LONGEST_LABEL: usize = 18;
+
+type Instant = DateTime<Utc>;
+
+/// The picture of a history.
+///
+/// Numbers stand on an axis with the unit, and so do texts that are numbers. When there is none, booleans and texts are the
+/// levels of the axis. What can be shown on neither is counted in the caption.
+///
+/// # Errors
+/// When the picture cannot be drawn, which writing into memory excludes.
+pub fn svg(history: &HistoryForm) -> anyhow::Result<String> {
+    let chart = Chart::of(&history.points);
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE)?;
+        let area = caption(&area, history, &chart)?;
+        if chart.values.is_empty() {
+            let place = (i32::try_from(SIZE.0 / 2)? - 60, i32::try_from(SIZE.1 / 2)? - 40);
+            area.draw_text("no values in this range", &font(15).color(&INK), place)?;
+        } else {
+            draw(&area, history, &chart)?;
+        }
+        area.present()?;
+    }
+    Ok(svg)
+}
+
+/// What is drawn, in the coordinates of the picture.
+struct Chart {
+    /// Runs of values without a gap between them.
+    runs: Vec<Vec<(Instant, f64)>>,
+    values: Vec<(Instant, f64)>,
+    /// When the sensor was inactive or gone.
+    asleep: Vec<Range<Instant>>,
+    /// The texts that the levels of the axis stand for; empty when values are numbers.
+    levels: Vec<String>,
+    /// How many values cannot be shown.
+    left_out: usize,
+    times: Range<Instant>,
+}
+
+impl Chart {
+    fn of(points: &[PointForm]) -> Self {
+        let levels = levels(points);
+        let mut chart = Self {
+            runs: vec![Vec::new()],
+            values: Vec::new(),
+            asleep: Vec::new(),
+            levels,
+            left_out: 0,
+            times: DateTime::UNIX_EPOCH..DateTime::UNIX_EPOCH,
+        };
+        let mut asleep_since = None;
+        let times = points.iter().filter_map(|point| instant(&point.time));
+        let (first, last) = (times.clone().min(), times.max());
+        for point in points {
+            let Some(time) = instant(&point.time) else { continue };
+            let is_awake = !point.deleted && !matches!(point.status, Some(StatusForm::Inactive));
+            match (is_awake, asleep_since) {
+                (false, None) => asleep_since = Some(time),
+                (true, Some(since)) => {
+                    chart.asleep.push(since..time);
+                    asleep_since = None;
+                }
+                _ => {}
+            }
+            if is_awake && point.value.is_some() {
+                chart.add(point, time);
+            } else {
+                chart.runs.push(Vec::new());
+            }
+        }
+        let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
+        chart.asleep.extend(asleep_since.map(|since| since..last));
+        // Room at both ends; a single point stands in the middle of two minutes.
+        let margin = ((last - first) / 50).max(TimeDelta::milliseconds(1));
+        let margin = if first == last { TimeDelta::minutes(1) } else { margin };
+        chart.times = (first - margin)..(last + margin);
+        chart
+    }
+
+    /// Adds a reported value. One that was only carried on, over a change of the status, is not one.
+    fn add(&mut self, point: &PointForm, time: Instant) {
+        if point
+            .measured_at
+            .as_ref()
+            .is_some_and(|measured_at| *measured_at != point.time)
+        {
+            return;
+        }
+        let level = |text: &str| self.levels.iter().position(|level| level == text);
+        let value = point.value.as_ref();
+        let height = if self.levels.is_empty() {
+            value.and_then(number)
+        } else {
+            value
+                .and_then(|value| level(&text(value)))
+                .and_then(|level| u32::try_from(level).ok())
+                .map(f64::from)
+        };
+        let Some(height) = height else {
+            self.left_out += 1;
+            return;
+        };
+        self.values.push((time, height));
+        if let Some(run) = self.runs.last_mut() {
+            // A state holds until the next one; what a number did in between is not known.
+            let held = run
+                .last()
+                .filter(|_| !self.levels.is_empty())
+                .map(|(_, held)| (time, *held));
+            run.extend(held);
+            run.push((time, height));
+        }
+    }
+
+    /// From below the lowest to above the highest value.
+    fn heights(&self) -> Range<f64> {
+        if !self.levels.is_empty() {
+            let count = u32::try_from(self.levels.len()).unwrap_or(u32::MAX);
+            return -0.5..f64::from(count) - 0.5;
+        }
+        let heights = || self.values.iter().map(|(_, height)| *height);
+        let (low, high) = (
+            heights().fold(f64::INFINITY, f64::min),
+            heights().fold(f64::NEG_INFINITY, f64::max),
+        );
+        let margin = (high / 2.0 - low / 2.0) * 0.16;
+        // Equal values stand in the middle; far from zero, a margin has to be a part of them to be one.
+        let margin = if margin > 0.0 {
+            margin
+        } else {
+            (high.abs() * 0.1).max(1.0)
+        };
+        (low - margin).max(f64::MIN / 4.0)..(high + margin).min(f64::MAX / 4.0)
+    }
+}
+
+/// The levels of an axis without numbers, in the order in which they are told.
+fn levels(points: &[PointForm]) -> Vec<String> {
+    let mut levels = Vec::new();
+    for value in points.iter().filter_map(|point| point.value.as_ref()) {
+        if number(value).is_some() {
+            return Vec::new();
+        }
+        if let ValueForm::Boolean(_) = value
+            && levels.is_empty()
+        {
+            levels.extend(["false".to_owned(), "true".to_owned()]);
+        }
+        let text = text(value);
+        if !levels.contains(&text) && levels.len() < MOST_TEXTS {
+            levels.push(text);
+        }
+    }
+    levels
+}
+
+fn number(value: &ValueForm) -> Option<f64> {
+    let number = match value {
+        ValueForm::Number(number) => number.as_f64(),
+        ValueForm::Text(text) => text.trim().parse().ok(),
+        ValueForm::Boolean(_) => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+fn text(value: &ValueForm) -> String {
+    match value {
+        ValueForm::Number(number) => number.to_string(),
+        ValueForm::Boolean(boolean) => boolean.to_string(),
+        ValueForm::Text(text) => text.clone(),
+    }
+}
+
+fn instant(text: &str) -> Option<Instant> {
+    Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc())
+}
+
+fn font(size: i32) -> TextStyle<'static> {
+    (FONT, size).into_font().color(&INK)
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Writes who and when on the top, and gives the rest.
+fn caption<'a>(area: &Area<'a>, history: &HistoryForm, chart: &Chart) -> anyhow::Result<Area<'a>> {
+    let (top, rest) = area.split_vertically(46);
+    let name = history.name.as_deref().unwrap_or(&history.sensor);
+    let title = (FONT, 19, FontStyle::Bold).into_font().color(&INK);
+    top.draw_text(name, &title, (20, 14))?;
+    let mut facts = Vec::new();
+    if !chart.values.is_empty() {
+        let day =
+            |instant: Option<&(Instant, f64)>| instant.map(|(time, _)| time.format("%Y-%m-%d %H:%M:%S").to_string());
+        let from = day(chart.values.iter().min_by_key(|(time, _)| *time)).unwrap_or_default();
+        let to = day(chart.values.iter().max_by_key(|(time, _)| *time)).unwrap_or_default();
+        facts.push(format!("{} values, {from} to {to} UTC", chart.values.len()));
+    }
+    if chart.left_out > 0 {
+        facts.push(format!("{} not shown, being no numbers", chart.left_out));
+    }
+    let right = font(13).pos(plotters::style::text_anchor::Pos::new(
+        plotters::style::text_anchor::HPos::Right,
+        plotters::style::text_anchor::VPos::Top,
+    ));
+    top.draw_text(&facts.join("; "), &right, (i32::try_from(SIZE.0)? - 22, 19))?;
+    Ok(rest)
+}
+
+fn draw(area: &Area<'_>, history: &HistoryForm, chart: &Chart) -> anyhow::Result<()> {
+    let heights = chart.heights();
+    let mut context = ChartBuilder::on(area)
+        .margin_right(22)
+        .margin_bottom(10)
+        .margin_left(8)
+        .x_label_area_size(34)
+        .y_label_area_size(if chart.levels.is_empty() { 78 } else { 140 })
+        .build_cartesian_2d(chart.times.clone(), heights.clone())?;
+    let asleep = chart.asleep.iter().map(|times| {
+        let corners = [(times.start, heights.start), (times.end, heights.end)];
+        Rectangle::new(corners, ASLEEP.filled())
+    });
+    context.draw_series(asleep)?;
+    let time_format = time_format(chart.times.end - chart.times.start);
+    context
+        .configure_mesh()
+        .axis_style(FAINT)
+        .bold_line_style(FAINT)
+        .light_line_style(TRANSPARENT)
+        .label_style(font(13))
+        .x_labels(8)
+        .y_labels(if chart.levels.is_empty() { 7 } else { chart.levels.len() })
+        .x_label_formatter(&|time| time.format(time_format).to_string())
+        .y_label_formatter(&|height| label(*height, &chart.levels))
+        .y_desc(history.unit.as_deref().unwrap_or_default())
+        .draw()?;
+    for run in &chart.runs {
+        context.draw_series(LineSeries::new(run.iter().copied(), LINE.stroke_width(2)))?;
+    }
+    // A value alone between two gaps would not be seen without one.
+    let alone = || chart.runs.iter().filter(|run| run.len() == 1).flatten();
+    let dotted: Vec<_> = if chart.values.len() <= MOST_DOTS {
+        chart.values.iter().collect()
+    } else {
+        alone().collect()
+    };
+    context.draw_series(dotted.into_iter().map(|at| Circle::new(*at, 3, LINE.filled())))?;
+    Ok(())
+}
+
+fn label(height: f64, levels: &[String]) -> String {
+    if levels.is_empty() {
+        let rounded = (height * 1e6).round() / 1e6;
+        return if rounded.abs() < 1e9 && rounded.to_string().len() < 10 {
+            rounded.to_string()
+        } else {
+            format!("{height:.3e}")
+        };
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a level is small and whole"
+    )]
+    let level = height.fract().abs().lt(&1e-9).then(|| height.max(0.0) as usize);
+    let text = level.and_then(|level| levels.get(level)).map_or("", String::as_str);
+    if text.chars().count() > LONGEST_LABEL {
+        text.chars().take(LONGEST_LABEL - 1).chain(['…']).collect()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// As fine as the span of the axis asks for.
+fn time_format(span: TimeDelta) -> &'static str {
+    match span {
+        span if span < TimeDelta::seconds(8) => "%H:%M:%S%.3f",
+        span if span < TimeDelta::minutes(8) => "%H:%M:%S",
+        span if span < TimeDelta::days(2) => "%H:%M",
+        span if span < TimeDelta::days(600) => "%Y-%m-%d",
+        _ => "%Y-%m",
+    }
+}
