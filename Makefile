@@ -22,7 +22,7 @@ LOAD := patch
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
-	asyncapi-check pages-check chaos torture faults-system-calls bench bench-scale bench-build bench-readme profile \
+	asyncapi-check pages-check chaos torture test-lab faults-system-calls bench bench-scale bench-build bench-readme profile \
 	binary need-build need-test need-node need-openapi
 
 help: ## Show this list
@@ -43,6 +43,7 @@ test: need-test deny sqlx-check fmt-check clippy openapi-check asyncapi-check pa
 	else \
 		set -ex; cargo test --locked --no-fail-fast; \
 	fi
+	@$(MAKE) --no-print-directory test-lab
 
 check: need-build fmt-check clippy ## Check the format and the lints
 
@@ -142,6 +143,9 @@ chaos: need-test ## Run ROUNDS=n rounds of the mirror test, from SEED=s on
 
 faults-system-calls: need-test ## Fail or kill the service in every single system call on its database, not only in the first ones
 	ALL_SYSTEM_CALLS=1 cargo test --locked --test faults -- --nocapture system_call
+
+test-lab: need-test ## Fail the service at every failpoint, and find planted bugs
+	cargo test --locked --features failpoints --test lab
 
 torture: need-test ## Kill the service KILLS=n times in the middle of requests, which follow from SEED=s
 	KILLS=$(KILLS) SEED=$(SEED) cargo test --locked --test faults -- --nocapture the_service_killed

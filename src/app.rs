@@ -17,6 +17,7 @@ use crate::cli;
 use crate::clock::Clock;
 use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
+use crate::failpoint::pass;
 use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
@@ -166,19 +167,23 @@ impl App {
     pub async fn stop(self) {
         let now = Instant::now();
         let (publish_until, deadline) = (now + PUBLISH_TIME_LIMIT, now + STOP_TIME_LIMIT);
+        pass("app.before-stop");
         // Streams never finish by themselves.
         self.streams_stop.cancel();
         if timeout_at(publish_until, self.http.stop(true)).await.is_err() {
             tracing::warn!("requests were still running and are cut off");
         }
+        pass("app.after-http");
         self.relay_stop.cancel();
         if timeout_at(publish_until, self.relay).await.is_err() {
             tracing::warn!("events are left to publish; the next start goes on with them");
         }
+        pass("app.after-relay");
         let close = async {
             if let Some(broker) = self.broker {
                 broker.shutdown().await;
             }
+            pass("app.before-close");
             self.store.close().await;
         };
         if timeout_at(deadline, close).await.is_err() {

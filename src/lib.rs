@@ -32,6 +32,9 @@ pub mod clock;
 /// The command line.
 pub mod cli;
 
+/// Where tests let the process fail.
+pub mod failpoint;
+
 /// Logs.
 pub mod telemetry;
 

@@ -12,6 +12,7 @@ use super::session::{Ending, Session};
 use super::sink::Sink;
 use super::status::RelayStatus;
 use crate::domain::Revision;
+use crate::failpoint::pass;
 use crate::wire::presence::{Presence, PresenceStatus};
 
 /// Carries the log to the sink: in order, at least once, from where it stopped.
@@ -191,6 +192,7 @@ async fn save_cursor<L: EventLog>(log: L, mut to_save: watch::Receiver<Revision>
         if let Err(cause) = log.advance_relay(cursor).await {
             warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
         }
+        pass("relay.after-save");
         sleep(SAVE_INTERVAL).await;
     }
 }

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::relay::Stop;
 use super::sink::{Acknowledgement, Answer, Connection, Refusal, Verdict};
 use crate::domain::Revision;
+use crate::failpoint::{is_planted, pass, reach};
 use crate::wire::presence::PresenceStatus;
 
 /// One connection's life: it starts at the first unacknowledged event and ends at the first failure.
@@ -223,10 +224,17 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         let Some(&oldest) = self.unacknowledged.front() else {
             return Ok(());
         };
+        if let Sent::Event(event) = oldest
+            && is_planted("bug.cursor-before-puback")
+        {
+            self.progress.acknowledge(event);
+        }
+        reach("relay.after-puback").map_err(|error| Ending::Lost(error.to_string()))?;
         let refused = match answer {
             Answer::Accepted => None,
             Answer::Refused(Refusal { verdict, reason }) => match verdict {
                 Verdict::Never => Some(reason),
+                Verdict::NotNow if is_planted("bug.forward-after-nack") => None,
                 Verdict::NotNow => return Err(Ending::NotNow(reason)),
                 Verdict::Unclear => return Err(Ending::Lost(reason)),
             },
@@ -244,7 +252,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         self.unacknowledged.pop_front();
         self.waiting_since = Instant::now();
         self.tell_oldest();
-        Ok(())
+        reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))
     }
 
     /// A presence that the broker refuses is a pity and no reason to withhold the events.
@@ -280,6 +288,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
 
     /// Tells the subscribers that nothing more comes, and hangs up.
     async fn say_farewell(mut self) {
+        pass("relay.before-farewell");
         let head = *self.head.borrow();
         if self.keeper.due_at(self.progress.cursor).is_some() {
             self.keeper.mark(&self.connection, self.progress.cursor);

@@ -3,6 +3,7 @@ use paho_mqtt::{Error, Message, MessageBuilder, Properties, PropertyCode};
 use super::topics::Topics;
 use crate::domain::{Cursor, Epoch};
 use crate::events::{SensorState, StoredEvent};
+use crate::failpoint::is_planted;
 use crate::wire::attributes::AttributesForm;
 use crate::wire::presence::Presence;
 
@@ -33,9 +34,13 @@ impl Messages {
         for (name, value) in attributes.pairs() {
             properties.push_string_pair(PropertyCode::UserProperty, name, value)?;
         }
+        let mut payload = event.payload.to_vec();
+        if is_planted("bug.payload-made-anew") {
+            payload.insert(1, b' ');
+        }
         Ok(MessageBuilder::new()
             .topic(self.topics.sensor(event.sensor))
-            .payload(event.payload.as_ref())
+            .payload(payload)
             .qos(self.qos)
             .properties(properties)
             .finalize())

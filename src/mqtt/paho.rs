@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use super::{client, client_id};
 use crate::config::MqttConfig;
 use crate::domain::{Cursor, Epoch, SensorId};
 use crate::events::{Acknowledgement, Answer, Connection, SensorState, Sink, StoredEvent};
+use crate::failpoint::{pass, reach};
 use crate::wire::presence::Presence;
 
 /// Publishes to an MQTT 5 broker by the Eclipse Paho client, with a client of its own for every connection.
@@ -90,6 +91,7 @@ impl Sink for PahoSink {
     type Connection = PahoConnection;
 
     async fn connect(&mut self, last_will: Presence) -> Result<PahoConnection, String> {
+        reach("mqtt.before-connect").map_err(|error| error.to_string())?;
         let describe = |error: Error| format!("{}: {error}", self.endpoint);
         let options = self.connect_options(&last_will).map_err(describe)?;
         let client = client::new_client(&self.endpoint.server_uri(), &self.client_id()).map_err(describe)?;
@@ -111,9 +113,12 @@ impl Sink for PahoSink {
                 messages,
                 short_lives,
                 made_at: Instant::now(),
+                has_failed: AtomicBool::new(false),
             })
         });
-        match timeout(client::ATTEMPT_LIMIT, attempt).await {
+        let made = timeout(client::ATTEMPT_LIMIT, attempt).await;
+        reach("mqtt.after-connect").map_err(|error| error.to_string())?;
+        match made {
             Ok(Ok(outcome)) => outcome.map_err(describe),
             Ok(Err(panic)) => Err(panic.to_string()),
             Err(_) => Err(format!("{}: no answer", self.endpoint)),
@@ -131,6 +136,8 @@ pub struct PahoConnection {
     limits: Limits,
     short_lives: Arc<AtomicU32>,
     made_at: Instant,
+    /// Whether a message was not sent. The later ones are not sent either, so that none overtakes it.
+    has_failed: AtomicBool,
 }
 
 /// What the broker said in its CONNACK (MQTT 5 §3.2.2.3).
@@ -171,6 +178,9 @@ impl Connection for PahoConnection {
     }
 
     fn publish(&self, event: &StoredEvent) -> Acknowledgement {
+        if reach("mqtt.refuse").is_err() {
+            return ready(Answer::Refused(refusal(ReasonCode::QuotaExceeded))).boxed();
+        }
         self.send(self.messages.event(event))
     }
 
@@ -220,7 +230,11 @@ impl Connection for PahoConnection {
 
 impl PahoConnection {
     fn send(&self, message: Result<Message, Error>) -> Acknowledgement {
+        if self.has_failed.load(Ordering::Relaxed) {
+            return ready(Answer::Lost("an earlier message was not sent".to_owned())).boxed();
+        }
         let sent = message.and_then(|message| {
+            reach("mqtt.before-send").map_err(|_| Error::Disconnected)?;
             if size(&message) > self.limits.packet_bytes {
                 return Ok(None);
             }
@@ -229,11 +243,15 @@ impl PahoConnection {
                 None => Err(Error::Disconnected),
             }
         });
+        pass("mqtt.after-send");
         match sent {
             Ok(Some(token)) => token.map(answer).boxed(),
             // The broker would hang up on it without a word.
             Ok(None) => ready(Answer::Refused(refusal(ReasonCode::PacketTooLarge))).boxed(),
-            Err(error) => ready(Answer::Lost(error.to_string())).boxed(),
+            Err(error) => {
+                self.has_failed.store(true, Ordering::Relaxed);
+                ready(Answer::Lost(error.to_string())).boxed()
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch};
 use super::{OpenError, StoreError};
 use crate::domain::{Epoch, Revision};
+use crate::failpoint::reach;
 
 /// Why a backup was not made or not restored; one line for the operator. Nothing was changed.
 #[derive(Debug, Error)]
@@ -55,27 +56,31 @@ pub struct Restored {
 /// run and write meanwhile. The file is complete when it has its name.
 ///
 /// # Errors
-/// When `copy` exists, when there is no database of ours at `path`, or when it cannot be copied.
+/// When `copy` exists, when there is no database of ours at `path`, or when it cannot be copied. A copy that is there all the
+/// same is complete.
 pub async fn backup(path: &Path, copy: &Path) -> Result<(), BackupError> {
     let mut source = open_existing(path).await?;
-    // The name is taken first, so that of two backups at once one is told.
-    File::create_new(copy).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => BackupError::Exists(copy.to_owned()),
-        _ => in_file(copy)(error),
-    })?;
-    let partial = copy.with_added_extension("partial");
-    let written = async {
-        copy_into(&mut source, path, &partial).await?;
-        fs::rename(&partial, copy).map_err(in_file(copy))?;
-        sync_folder(copy)
-    };
-    let written = written.await;
-    if written.is_err() {
-        // The first error is the one to tell; what is left over is empty or named `.partial`.
-        let _ = fs::remove_file(&partial);
-        let _ = fs::remove_file(copy);
+    if copy.exists() {
+        return Err(BackupError::Exists(copy.to_owned()));
     }
-    written
+    // A name of its own, so that two backups at once do not meet in it.
+    let partial = copy.with_added_extension(format!("{}.partial", std::process::id()));
+    let named = async {
+        reach("backup.before-copy").map_err(in_file(&partial))?;
+        copy_into(&mut source, path, &partial).await?;
+        reach("backup.before-name").map_err(in_file(copy))?;
+        // A link takes no name that is there, so that of two backups at once one is told; a rename would.
+        fs::hard_link(&partial, copy).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => BackupError::Exists(copy.to_owned()),
+            _ => in_file(copy)(error),
+        })
+    };
+    let named = named.await;
+    // What is left over is named `.partial`, and the first error is the one to tell.
+    let _ = fs::remove_file(&partial);
+    named?;
+    reach("backup.after-name").map_err(in_file(copy))?;
+    sync_folder(copy)
 }
 
 /// Puts the database in the file `copy` in the place of the one at `path`, which nobody may have open.
@@ -118,7 +123,9 @@ async fn make_next(copy: &Path, next: &Path) -> Result<Restored, BackupError> {
             complaint,
         });
     }
+    reach("restore.before-copy").map_err(in_file(next))?;
     copy_into(&mut source, copy, next).await?;
+    reach("restore.after-copy").map_err(in_file(next))?;
     // This brings the schema up to date, too.
     let mut connection = connect_writer(next).await?;
     let restored = begin_new_life(&mut connection)
@@ -126,6 +133,7 @@ async fn make_next(copy: &Path, next: &Path) -> Result<Restored, BackupError> {
         .map_err(|error| database(next, anyhow::Error::new(error)))?;
     // Closing the only connection writes the log of SQLite back and removes it.
     connection.close().await.map_err(|error| database(next, error))?;
+    reach("restore.after-new-life").map_err(in_file(next))?;
     sync(next)?;
     Ok(restored)
 }
@@ -168,7 +176,9 @@ async fn replace(path: &Path, next: &Path) -> Result<(), BackupError> {
     }
     // Before the new file has the name: SQLite would apply an old log to it.
     remove_sidecars(path)?;
+    reach("restore.before-rename").map_err(in_file(path))?;
     fs::rename(next, path).map_err(in_file(path))?;
+    reach("restore.after-rename").map_err(in_file(path))?;
     sync_folder(path)
 }
 

@@ -16,6 +16,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use super::Record;
 use crate::domain::{SensorId, SensorName, SensorRef};
+use crate::failpoint::is_planted;
 
 /// How much memory the representations may take.
 const MAX_BYTES: u64 = 64 << 20;
@@ -142,12 +143,17 @@ impl Changes {
 
     /// The sensor is about to be written.
     pub(super) fn unsettle(&mut self, id: SensorId) {
-        self.cache.records.insert(id, Entry::Unsettled);
+        if !is_planted("bug.decide-before-transaction") {
+            self.cache.records.insert(id, Entry::Unsettled);
+        }
         self.sensors.insert(id, None);
     }
 
     /// The sensor has become this, once it is committed.
     pub(super) fn becomes(&mut self, record: Record) {
+        if is_planted("bug.cache-before-commit") {
+            self.cache.records.insert(record.id, Entry::Settled(record.clone()));
+        }
         self.sensors.insert(record.id, Some(record));
     }
 

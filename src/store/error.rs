@@ -65,6 +65,13 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// From a place where the tests want a failure.
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Database(error.to_string().into())
+    }
+}
+
 /// From a reader, which needs no room.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {

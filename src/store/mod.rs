@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::domain::{
     Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef, Timestamp,
 };
+use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
 use cache::RecordCache;
 use writer::{Command, Note, Write};
@@ -160,6 +161,7 @@ impl Store {
     /// # Errors
     /// When the writer has stopped or cannot write.
     pub async fn advance_relay(&self, revision: Revision) -> Result<(), StoreError> {
+        reach("store.before-note")?;
         self.ask(|reply| Command::Note(Note::Relayed(revision), reply)).await?
     }
 

@@ -15,6 +15,7 @@ use super::scribe::Scribe;
 use super::writer::{Writer, keep_pruning};
 use super::{Inner, Options, Store, StoreMetrics};
 use crate::domain::{Epoch, Revision};
+use crate::failpoint::{is_planted, reach};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -176,6 +177,7 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Open
         .await
         .map_err(|error| database(path, error))??;
     check_application(path, &mut connection).await?;
+    reach("store.before-migration").map_err(|error| database(path, error))?;
     MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => OpenError::Newer {
             path: path.to_owned(),
@@ -183,6 +185,7 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Open
         },
         other => database(path, other),
     })?;
+    reach("store.after-migration").map_err(|error| database(path, error))?;
     Ok(connection)
 }
 
@@ -201,6 +204,9 @@ fn open_writer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     connection.set_prepared_statement_cache_capacity(MAX_PREPARED_STATEMENTS);
     for (name, value) in PRAGMAS {
         connection.pragma_update(None, name, value)?;
+    }
+    if is_planted("bug.synchronous-off") {
+        connection.pragma_update(None, "synchronous", "OFF")?;
     }
     Ok(connection)
 }
@@ -254,6 +260,11 @@ async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Rev
     sqlx::query!("INSERT OR IGNORE INTO store (id, epoch, head) VALUES (1, ?, 0)", fresh)
         .execute(&mut *connection)
         .await?;
+    reach("store.after-identity")?;
+    if is_planted("bug.revision-reused-after-prune") {
+        let newest = "UPDATE store SET head = (SELECT coalesce(max(revision), 0) FROM events)";
+        sqlx::query(newest).execute(&mut *connection).await?;
+    }
     let row = sqlx::query!("SELECT epoch, head FROM store")
         .fetch_one(&mut *connection)
         .await?;

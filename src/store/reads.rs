@@ -7,6 +7,7 @@ use super::cache::Found;
 use super::row::{SensorRow, damaged};
 use super::{Record, SensorState, Store, StoreError, StoredEvent};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp};
+use crate::failpoint::reach;
 
 /// A page of sensors, in the order of their ids.
 #[derive(Debug, Clone)]
@@ -175,6 +176,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        reach("store.before-read")?;
         let after = after.get();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = sqlx::query_as!(

@@ -7,6 +7,7 @@ use super::row::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, WriteError};
 use crate::domain::{Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorName, SensorRef, Status};
+use crate::failpoint::{is_planted, reach};
 use crate::wire::event::{Body, payload};
 use crate::wire::link::LinkBase;
 use crate::wire::merge_patch;
@@ -59,6 +60,7 @@ impl Scribe {
         if done.is_err() {
             execute(connection, "ROLLBACK TO write", [])?;
         }
+        reach("store.before-release")?;
         execute(connection, "RELEASE write", [])?;
         Ok(done)
     }
@@ -112,12 +114,15 @@ impl Scribe {
             return Ok(Err(taken));
         }
         updated?;
-        let changes;
+        let mut changes;
         let body = match form {
             EventForm::State => Body::State(text(&record)?),
             EventForm::Changes => {
                 let tree = |sensor| representation::tree(sensor, &self.links).map_err(damaged);
                 changes = merge_patch::diff(&tree(current)?, &tree(next)?);
+                if is_planted("bug.patch-misses-member") {
+                    changes.remove("updated_at");
+                }
                 Body::Changes(&changes)
             }
         };
@@ -127,7 +132,9 @@ impl Scribe {
     }
 
     fn delete(&mut self, connection: &Connection, current: &Sensor, moment: Moment) -> Step {
-        self.changes.unsettle(current.id);
+        if !is_planted("bug.stale-cache-after-delete") {
+            self.changes.unsettle(current.id);
+        }
         let id = current.id.to_string();
         write_one(connection, "DELETE FROM sensors WHERE id = ?", [id])?;
         let kind = ChangeKind::Deleted;
@@ -151,6 +158,10 @@ impl Scribe {
         let former_name = before
             .map(|before| &before.properties.name)
             .filter(|former| *former != name);
+        if is_planted("bug.event-outside-transaction") {
+            connection.execute_batch("RELEASE write; COMMIT; BEGIN IMMEDIATE; SAVEPOINT write")?;
+        }
+        reach("store.before-event")?;
         write_one(
             connection,
             "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
@@ -165,7 +176,7 @@ impl Scribe {
                 former_name.map(SensorName::as_str)
             ],
         )?;
-        Ok(())
+        Ok(reach("store.after-event")?)
     }
 
     fn record(&self, sensor: &Sensor) -> Result<(Record, String), StoreError> {

@@ -14,6 +14,7 @@ use super::scribe::{self, Scribe, execute};
 use super::{Record, Retention, StoreError, StoreMetrics, WriteError};
 use crate::clock::Clock;
 use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorRef, Timestamp};
+use crate::failpoint::{is_planted, pass, reach};
 
 /// The most commands that share a transaction, which bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 256;
@@ -97,7 +98,7 @@ enum GroupError {
     /// It is rolled back.
     NotCommitted(StoreError),
     /// COMMIT failed. The rows may be there all the same: an error of the disk's sync does not take back what was written.
-    OutcomeUnknown(rusqlite::Error),
+    OutcomeUnknown(StoreError),
 }
 
 impl<E: Into<StoreError>> From<E> for GroupError {
@@ -145,9 +146,11 @@ impl Writer {
             }
         };
         failed.disarm();
+        pass("store.before-close");
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "closing the database failed; the next start recovers it");
         }
+        pass("store.after-close");
         if let Some(stop) = stop {
             // Nobody waiting is fine.
             let _ = stop.send(());
@@ -194,6 +197,9 @@ impl Writer {
                 self.scribe.changes.settle();
                 self.announce
                     .send_if_modified(|announced| std::mem::replace(announced, head) != head);
+                if reach("store.before-answer").is_err() {
+                    return false;
+                }
                 group.into_iter().for_each(Command::answer);
             }
             Err(GroupError::NotCommitted(error)) => {
@@ -217,26 +223,44 @@ impl Writer {
         let before = *self.announce.borrow();
         let mut head = before;
         let now = self.clock.now();
+        reach("store.before-begin")?;
+        if is_planted("bug.answer-before-commit") {
+            let _ = execute(&self.connection, "COMMIT", []);
+        }
         execute(&self.connection, "BEGIN IMMEDIATE", [])?;
-        for command in group {
+        reach("store.after-begin")?;
+        for command in &mut *group {
             match command {
                 Command::Write(write) => self.run_write(write, &mut head, now)?,
                 Command::Note(note, _) => scribe::note(&self.connection, *note)?,
                 Command::Prune(_) | Command::Stop(_) => {}
             }
         }
+        reach("store.before-head")?;
         if head != before {
             scribe::set_head(&self.connection, head)?;
         }
+        if group.len() == MAX_GROUP && is_planted("bug.event-lost-at-full-group") {
+            execute(&self.connection, "DELETE FROM events WHERE revision = ?", [head.get()])?;
+        }
+        reach("store.before-commit")?;
         let started = Instant::now();
-        let committed = execute(&self.connection, "COMMIT", []);
+        let committed = self.end_transaction();
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         match committed {
-            Ok(_) => Ok(head),
+            Ok(()) => Ok(head),
             // Without room, not even the frame that commits was written.
-            Err(error) if StoreError::is_full(&error) => Err(error.into()),
+            Err(StoreError::Full) => Err(StoreError::Full.into()),
+            Err(error) if is_planted("bug.unknown-told-as-failed") => Err(error.into()),
             Err(error) => Err(GroupError::OutcomeUnknown(error)),
         }
+    }
+
+    fn end_transaction(&self) -> Result<(), StoreError> {
+        if !is_planted("bug.answer-before-commit") {
+            execute(&self.connection, "COMMIT", [])?;
+        }
+        Ok(reach("store.after-commit")?)
     }
 
     fn run_write(&mut self, write: &mut Write, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
@@ -273,9 +297,12 @@ impl Writer {
         let head = *self.announce.borrow();
         let min_events = i64::try_from(self.retention.min_events).unwrap_or(i64::MAX);
         let last = Revision::new(head.get().saturating_sub(min_events));
-        let pruned = match scribe::prune(&self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE) {
+        if is_planted("bug.prune-unpublished") {
+            let _ = execute(&self.connection, "DELETE FROM events WHERE revision <= ?", [last.get()]);
+        }
+        let pruned = match self.prune_up_to(last, committed_before_ms) {
             Ok(pruned) => pruned,
-            Err(error) if StoreError::is_full(&error) => {
+            Err(error @ StoreError::Full) => {
                 tracing::warn!(%error, "pruning the event log failed; it is tried again");
                 0
             }
@@ -291,6 +318,13 @@ impl Writer {
                 .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
         }
         Some(pruned)
+    }
+
+    fn prune_up_to(&self, last: Revision, committed_before_ms: i64) -> Result<usize, StoreError> {
+        reach("store.before-prune")?;
+        let pruned = scribe::prune(&self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE)?;
+        reach("store.after-prune")?;
+        Ok(pruned)
     }
 }
 

@@ -2,12 +2,9 @@ use std::time::Duration;
 
 use sensorcast::mirror::{Mirror, MirrorOptions};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::harness::{
-    Dice, Mosquitto, PATIENCE, Process, Settings, Subscriber, Version, eventually, free_port, from_environment,
-};
+use crate::harness::{Dice, Nest, PATIENCE, eventually, from_environment};
 use crate::ledger::{Checker, Ledger, Load, Witness};
 
 const KILLS: u64 = 50;
@@ -18,50 +15,6 @@ const MAX_LIFE_MS: u64 = 400;
 const STILLBORN_IN: u64 = 8;
 /// More than a client can send in that time.
 const REQUESTS: usize = 100_000;
-
-/// A service that comes back where it was.
-struct Nest {
-    folder: TempDir,
-    mosquitto: Mosquitto,
-    bind: String,
-}
-
-impl Nest {
-    async fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-            mosquitto: Mosquitto::start().await,
-            bind: format!("127.0.0.1:{}", free_port()),
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.bind)
-    }
-
-    fn spawn(&self) -> Process {
-        let settings = Settings {
-            folder: self.folder.path().to_owned(),
-            mqtt_url: Some(self.mosquitto.url()),
-        };
-        let variables = [
-            ("HTTP_BIND", self.bind.as_str()),
-            ("PUBLIC_URL", &self.url()),
-            ("RUST_LOG", "warn"),
-        ];
-        Process::spawn_with(&settings, &variables)
-    }
-
-    async fn start(&self) -> Process {
-        let mut process = self.spawn();
-        process.become_ready().await;
-        process
-    }
-
-    async fn subscribe(&self, filter: &str) -> Subscriber {
-        Subscriber::start(Version::V5, self.mosquitto.addr(), filter).await
-    }
-}
 
 /// `make torture KILLS=1000 SEED=7` does more of it. What is asked for, and when the kills come, follows from the seed.
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +30,7 @@ async fn the_service_killed_in_the_middle_of_requests_loses_nothing_and_does_not
     let mut load = Load::new(&ledger, seed);
     for kill in 1..=kills {
         if dice.below(STILLBORN_IN) == 0 {
-            let mut stillborn = nest.spawn();
+            let mut stillborn = nest.spawn_with(&[]);
             sleep(dice.millis(0, MAX_LIFE_MS)).await;
             stillborn.kill();
         }

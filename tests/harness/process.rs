@@ -37,17 +37,25 @@ impl Process {
 
     /// Waits until it is ready; fails when it ends instead.
     pub async fn become_ready(&mut self) {
+        assert!(self.is_ready_or_ended().await, "{}", self.output());
+    }
+
+    /// Waits until it is ready (`true`) or has ended.
+    pub async fn is_ready_or_ended(&mut self) -> bool {
         let http = self.http.clone();
-        eventually("the process is ready", || {
-            let ended = self.child.try_wait().expect("a state");
-            assert!(ended.is_none(), "{}", self.output());
-            let http = http.clone();
-            async move {
-                let answer = http.try_request("GET", "/health/ready", &[], "").await;
-                answer.is_some_and(|answer| answer.status == 200)
-            }
+        let mut has_ended = false;
+        eventually("the process is ready or ends", || {
+            has_ended = self.has_ended();
+            let (http, has_ended) = (http.clone(), has_ended);
+            async move { has_ended || http.try_status("/health/ready", ("accept", "*/*")).await == Some(200) }
         })
         .await;
+        !has_ended
+    }
+
+    /// Whether it is no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a state").is_some()
     }
 
     /// Starts `sensorcast` and waits for nothing.

@@ -44,6 +44,8 @@ pub struct Complaints(pub Vec<Complaint>);
 
 /// More are counted and not shown.
 const MAX_SHOWN: usize = 20;
+/// Of one complaint, in characters.
+const MAX_DETAIL: usize = 1_000;
 
 impl Complaints {
     pub fn add(&mut self, rule: Rule, detail: impl Into<String>) {
@@ -70,6 +72,7 @@ impl Complaints {
 impl fmt::Debug for Complaints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Complaint { rule, detail } in self.0.iter().take(MAX_SHOWN) {
+            let detail: String = detail.chars().take(MAX_DETAIL).collect();
             write!(f, "\n{rule:?}: {detail}")?;
         }
         write!(f, "\n{} complaints, {:?}", self.0.len(), self.rules())

@@ -11,6 +11,7 @@ pub struct Load {
     ledger: Ledger,
     dice: Dice,
     clients: u64,
+    names: u64,
     known: Known,
 }
 
@@ -18,7 +19,7 @@ pub struct Load {
 type Known = Arc<Mutex<Vec<(String, String)>>>;
 
 const CLIENTS: u64 = 8;
-/// Names that all clients use, so that they meet.
+/// Names that all clients use, so that they meet. There are no more sensors than names.
 const NAMES: u64 = 24;
 /// Sensors that are remembered.
 const MAX_KNOWN: usize = 48;
@@ -30,6 +31,7 @@ impl Load {
             ledger: ledger.clone(),
             dice: Dice::new(seed, 0x10ad),
             clients: CLIENTS,
+            names: NAMES,
             known: Known::default(),
         }
     }
@@ -38,6 +40,12 @@ impl Load {
     #[must_use]
     pub fn of_clients(self, clients: u64) -> Self {
         Self { clients, ..self }
+    }
+
+    /// On so few names that clients meet more often, or less.
+    #[must_use]
+    pub fn on_names(self, names: u64) -> Self {
+        Self { names, ..self }
     }
 
     /// Sends `requests` requests a client, or until there is no answer, which ends a client.
@@ -51,6 +59,7 @@ impl Load {
             http: http.clone(),
             ledger: self.ledger.clone(),
             dice: Dice::new(self.dice.clone().roll(), part),
+            names: self.names,
             known: Arc::clone(&self.known),
         };
         let clients = (0..self.clients).map(|part| client(part).run(requests)).collect();
@@ -63,6 +72,7 @@ struct Client {
     http: Http,
     ledger: Ledger,
     dice: Dice,
+    names: u64,
     known: Known,
 }
 
@@ -103,7 +113,7 @@ impl Client {
     }
 
     fn some_name(&mut self) -> String {
-        format!("s{}", self.dice.below(NAMES))
+        format!("s{}", self.dice.below(self.names))
     }
 
     fn request(&mut self) -> Request {
