@@ -259,7 +259,6 @@ async fn a_bad_question_about_the_history_is_400_and_names_the_parameter() {
         ("from=yesterday", "from"),
         ("to=2026-11-22", "to"),
         ("from=2026-11-22T11:00:00+01:00", "from"),
-        ("from=2026-11-22T11:00:00Z&to=2026-11-22T11:00:00Z", "to"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
         ("limit=%2B5", "limit"),

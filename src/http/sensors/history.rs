@@ -45,8 +45,8 @@ pub struct HistoryQuery {
     #[validate(range(min = 1, max = 1000, message = "must be 1 to 1000"))]
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     limit: Option<u32>,
-    /// Where the page starts; from the `next` link of the page before.
-    #[param(nullable = false, pattern = "^[a-z2-7]{8}[.](0|[1-9][0-9]{0,17})$")]
+    /// Where the page starts; from the `next` link of the page before. Empty, it says nothing.
+    #[param(nullable = false, pattern = "^([a-z2-7]{8}[.](0|[1-9][0-9]{0,17}))?$", example = "")]
     cursor: Option<String>,
 }
 
@@ -129,16 +129,15 @@ pub async fn history(
 
 /// After which revision the points begin.
 fn after(query: &HistoryQuery, state: &HttpState) -> Result<Revision, Problem> {
-    let malformed = |detail: &str| Problem::new(&problem::MALFORMED_REQUEST, detail);
-    if query.from.zip(query.to).is_some_and(|(from, to)| from >= to) {
-        return Err(malformed("to: must be after from"));
-    }
-    let Some(cursor) = &query.cursor else {
+    let Some(cursor) = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else {
         return Ok(Revision::ZERO);
     };
-    let cursor: Cursor = cursor
-        .parse()
-        .map_err(|_| malformed("cursor: take it from the next link of a page"))?;
+    let cursor: Cursor = cursor.parse().map_err(|_| {
+        Problem::new(
+            &problem::MALFORMED_REQUEST,
+            "cursor: take it from the next link of a page",
+        )
+    })?;
     if cursor.epoch == *state.store.epoch() {
         Ok(cursor.revision)
     } else {

@@ -30,7 +30,7 @@ pub struct ReadQuery {
     /// The sensor as this revision left it, one of its own: from its history or an event of it.
     #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, message = "must be 1 or more"))]
-    #[param(value_type = Option<i64>, minimum = 1, nullable = false)]
+    #[param(value_type = Option<i64>, minimum = 1, nullable = false, example = 1)]
     revision: Option<i64>,
 }
 
