@@ -49,3 +49,10 @@ pub fn new_sensor_id() -> SensorId {
     #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
     SensorId::new(Uuid::now_v7())
 }
+
+/// A fresh id for a request: a UUID as well, so that the log sorts by it.
+#[must_use]
+pub fn new_request_id() -> Uuid {
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+    Uuid::now_v7()
+}

@@ -1,8 +1,5 @@
-use std::collections::VecDeque;
-use std::sync::Arc;
-
 use thiserror::Error;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 use crate::domain::{ChangeKind, Cursor, Epoch, Revision, SensorId};
 use crate::store::{Store, StoreError, StoredEvent};
@@ -10,13 +7,10 @@ use crate::store::{Store, StoreError, StoredEvent};
 /// The log for everybody who reads it by cursor: pages, long polls and streams.
 ///
 /// A reader reads from its cursor to the head and then waits for the head to move. Nothing reaches it that is not in the
-/// log: the newest events are kept in memory only as a copy of what was read from there, so that a thousand readers at
-/// the head cost one read of the log. Cheap to clone.
+/// log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
     store: Store,
-    /// The newest events that were read, without a hole.
-    recent: Arc<Mutex<VecDeque<StoredEvent>>>,
 }
 
 /// Where to begin.
@@ -78,8 +72,6 @@ struct Batch {
     reached: Revision,
 }
 
-/// Events that are kept in memory: more than the head moves while the slowest of many live readers gets its turn.
-const MAX_RECENT: usize = 1_024;
 /// Events that one read of the log looks at when not all of them are wanted.
 const MAX_LOOKED_AT: usize = 1_000;
 /// Reads of the log for one page, so that a filter that nothing passes does not keep a request busy.
@@ -89,10 +81,7 @@ impl Feed {
     /// The log of `store`.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self {
-            store,
-            recent: Arc::default(),
-        }
+        Self { store }
     }
 
     /// A reader of the events of `selection`.
@@ -133,14 +122,15 @@ impl Feed {
         head: Revision,
         limit: usize,
     ) -> Result<Batch, FeedError> {
-        if let Some(batch) = self.read_recent(selection, after, head, limit).await? {
-            return Ok(batch);
-        }
         let asked = if *selection == Selection::default() {
             limit
         } else {
             MAX_LOOKED_AT
         };
+        if let Some(events) = self.store.newest_events_after(after, asked) {
+            let end = events.last().map_or(after, |event| event.revision);
+            return Ok(selection.pick(events.iter(), limit, end));
+        }
         let events = match selection.sensor {
             Some(sensor) => self.store.events_of(sensor, after, asked).await?,
             None => self.store.events_after(after, asked).await?,
@@ -153,34 +143,6 @@ impl Feed {
         let last = events.last().map_or(after, |event| event.revision);
         let end = if events.len() < asked { last.max(head) } else { last };
         Ok(selection.pick(events.iter(), limit, end))
-    }
-
-    /// The batch from memory, when the event after `after` is there. Whoever comes first after the head has moved reads
-    /// what is new; the others wait for that and find it.
-    async fn read_recent(
-        &self,
-        selection: &Selection,
-        after: Revision,
-        head: Revision,
-        limit: usize,
-    ) -> Result<Option<Batch>, StoreError> {
-        let mut recent = self.recent.lock().await;
-        let known = recent.back().map_or(Revision::ZERO, |event| event.revision);
-        if known < head {
-            let capacity = i64::try_from(MAX_RECENT).unwrap_or(i64::MAX);
-            let from = known.max(Revision::new(head.get().saturating_sub(capacity)));
-            let new = self.store.events_after(from, MAX_RECENT).await?;
-            if new.first().is_some_and(|first| first.revision != known.next()) {
-                recent.clear();
-            }
-            recent.extend(new);
-            let surplus = recent.len().saturating_sub(MAX_RECENT);
-            recent.drain(..surplus);
-        }
-        let first = recent.partition_point(|event| event.revision <= after);
-        let is_next = recent.get(first).is_some_and(|event| event.revision == after.next());
-        let end = recent.back().map_or(after, |event| event.revision);
-        Ok(is_next.then(|| selection.pick(recent.range(first..), limit, end)))
     }
 }
 

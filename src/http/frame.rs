@@ -1,18 +1,19 @@
 //! What goes around every request: limits before it, and after it problem documents, safe headers, the log and the numbers.
 
+use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage};
 use tokio::time::Instant;
-use tracing::Span;
-use tracing_actix_web::{RequestId, RootSpanBuilder};
+use tracing::Instrument;
+use uuid::Uuid;
 
 use super::problem::{self, Problem};
 use super::{HttpState, coding, cors};
+use crate::clock;
 
 /// Swagger UI needs styles of its own and pictures in `data:` URLs; nothing comes from another host.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
@@ -23,6 +24,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The middleware around the whole service.
 ///
+/// Every log line of a request stands in a span with an id, the method and the path, which is a field of text and so
+/// escaped: no line of the log can be forged through it.
+///
 /// # Errors
 /// Those that the framework keeps to itself; what a handler returns is a response by now.
 pub async fn frame(
@@ -30,27 +34,18 @@ pub async fn frame(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let response = match check(&request) {
-        Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(problem) => request.error_response(problem),
+    let mut buffer = Uuid::encode_buffer();
+    let request_id: &str = clock::new_request_id().hyphenated().encode_lower(&mut buffer);
+    let span = tracing::info_span!("request", request_id, method = %request.method(), path = request.path());
+    let answer = async {
+        match check(&request) {
+            Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+            Err(problem) => Ok(request.error_response(problem)),
+        }
     };
-    Ok(coding::encode(finish(response, started)).await)
-}
-
-/// The span that every log line of a request stands in: an id, the method and the path.
-///
-/// The path is a field of text and so escaped: no line of the log can be forged through it.
-#[derive(Debug)]
-pub struct RequestSpan;
-
-impl RootSpanBuilder for RequestSpan {
-    fn on_request_start(request: &ServiceRequest) -> Span {
-        let id = request.extensions().get::<RequestId>().map(ToString::to_string);
-        let request_id = id.as_deref().unwrap_or_default();
-        tracing::info_span!("request", request_id, method = %request.method(), path = request.path())
-    }
-
-    fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, Error>) {}
+    let response = answer.instrument(span.clone()).await?;
+    let response = span.in_scope(|| finish(response, request_id, started));
+    Ok(coding::encode(response).await)
 }
 
 /// What is checked before any route: limits, and rules of HTTP/1.1 that the parser leaves to us.
@@ -85,35 +80,27 @@ fn check(request: &ServiceRequest) -> Result<(), Problem> {
     Ok(())
 }
 
-fn finish(response: ServiceResponse<BoxBody>, started: Instant) -> ServiceResponse<BoxBody> {
+fn finish(response: ServiceResponse<BoxBody>, request_id: &str, started: Instant) -> ServiceResponse<BoxBody> {
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
         as_problem(response)
     } else {
         response
     };
-    let request_id = response
-        .request()
-        .extensions()
-        .get::<RequestId>()
-        .map(ToString::to_string);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     if is_page(headers) {
         headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
     }
-    if let Some(request_id) = request_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, request_id);
     }
     allow_origin(&mut response);
     let (request, status) = (response.request(), response.status());
     if let Some(state) = request.app_data::<Data<HttpState>>() {
         let route = request.match_pattern();
-        state.metrics.observe(
-            request.method().as_str(),
-            route.as_deref(),
-            status.as_u16(),
-            started.elapsed(),
-        );
+        state
+            .metrics
+            .observe(request.method().as_str(), route, status.as_u16(), started.elapsed());
     }
     if status.is_server_error() {
         tracing::error!(status = status.as_u16(), "request failed");

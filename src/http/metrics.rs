@@ -30,7 +30,7 @@ pub struct HttpMetrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -61,10 +61,10 @@ impl HttpMetrics {
     }
 
     /// Counts an answer. `route` is the pattern, not the path: the number of series has a bound.
-    pub(super) fn observe(&self, method: &str, route: Option<&str>, status: u16, elapsed: Duration) {
+    pub(super) fn observe(&self, method: &str, route: Option<String>, status: u16, elapsed: Duration) {
         let labels = RequestLabels {
             method: known(method),
-            route: route.unwrap_or("other").to_owned(),
+            route: route.unwrap_or_else(|| "other".to_owned()),
             status,
         };
         self.duration.get_or_create(&labels).observe(elapsed.as_secs_f64());
@@ -72,13 +72,12 @@ impl HttpMetrics {
 }
 
 /// A method as a label; what clients make up is one.
-fn known(method: &str) -> String {
+fn known(method: &str) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     METHODS
         .iter()
         .find(|known| **known == method)
         .map_or("other", |known| *known)
-        .to_owned()
 }
 
 /// The numbers of the process

@@ -40,7 +40,6 @@ use actix_web::{App, HttpResponse, middleware};
 use prometheus_client::registry::Registry;
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
-use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 
 use crate::config::{CorsOrigins, HttpConfig, HttpLimits, StreamLimits};
@@ -160,7 +159,6 @@ fn app(
 > {
     App::new()
         .wrap(middleware::from_fn(frame::frame))
-        .wrap(TracingLogger::<frame::RequestSpan>::new())
         .app_data(state)
         .into_utoipa_app()
         .configure(routes::configure)

@@ -14,8 +14,9 @@ use std::time::Duration;
 use quick_cache::sync::{Cache, GuardResult, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use super::Record;
-use crate::domain::{SensorId, SensorName, SensorRef};
+use super::tail::Tail;
+use super::{Record, StoredEvent};
+use crate::domain::{Revision, SensorId, SensorName, SensorRef};
 use crate::failpoint::is_planted;
 
 /// How much memory the representations may take.
@@ -115,18 +116,22 @@ impl RecordCache {
     }
 }
 
-/// The writer's side: the sensors that the running transaction changes.
+/// The writer's side: what the running transaction has written, for those who read without a query.
 pub(super) struct Changes {
     cache: RecordCache,
-    /// What they are now; `None` when they are gone.
+    tail: Tail,
+    /// What the changed sensors are now; `None` when they are gone.
     sensors: HashMap<SensorId, Option<Record>>,
+    events: Vec<StoredEvent>,
 }
 
 impl Changes {
-    pub(super) fn new(cache: RecordCache) -> Self {
+    pub(super) fn new(cache: RecordCache, tail: Tail) -> Self {
         Self {
             cache,
+            tail,
             sensors: HashMap::new(),
+            events: Vec::new(),
         }
     }
 
@@ -157,8 +162,19 @@ impl Changes {
         self.sensors.insert(record.id, Some(record));
     }
 
+    /// The event is in the log, once it is committed.
+    pub(super) fn append(&mut self, event: StoredEvent) {
+        self.events.push(event);
+    }
+
+    /// The log begins with this event now.
+    pub(super) fn pruned(&self, oldest: Option<Revision>) {
+        self.tail.prune(oldest);
+    }
+
     /// What was written is committed.
     pub(super) fn settle(&mut self) {
+        self.tail.extend(self.events.drain(..));
         for (id, record) in self.sensors.drain() {
             match record {
                 Some(record) => self.cache.records.insert(id, Entry::Settled(record)),
@@ -169,6 +185,7 @@ impl Changes {
 
     /// What was written is taken back: the next reader finds out what is there.
     pub(super) fn forget(&mut self) {
+        self.events.clear();
         for (id, _) in self.sensors.drain() {
             self.cache.records.remove(&id);
         }

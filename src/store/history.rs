@@ -10,7 +10,7 @@ use super::{Record, Store, StoreError, StoredEvent};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef};
 use crate::wire::fold::{Fold, Told};
 use crate::wire::history::{PointForm, Series};
-use crate::wire::representation;
+use crate::wire::{representation, stored};
 
 /// Events that are read at once.
 const BLOCK: usize = 500;
@@ -141,10 +141,10 @@ impl Store {
     /// A representation that was rebuilt, in the bytes that it had.
     fn record_of(&self, id: SensorId, revision: Revision, members: &Map<String, Json>) -> Result<Record, StoreError> {
         let rebuilt = serde_json::to_vec(members).map_err(damaged)?;
-        let sensor = representation::read(&rebuilt).map_err(damaged)?;
+        let sensor = stored::read(&rebuilt).map_err(damaged)?;
         let status = sensor.properties.status;
         let document = representation::document(&sensor).map_err(damaged)?;
-        let representation = representation::representation(&document, id, status, self.links()).map_err(damaged)?;
+        let representation = representation::representation(&document, &id.to_string(), status, self.links());
         Ok(Record {
             id,
             name: sensor.properties.name,

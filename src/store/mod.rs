@@ -2,7 +2,8 @@
 //! private to this module, so that nobody can change a sensor and forget the event.
 //!
 //! One thread, the writer, owns the only connection that writes ([`writer`]); reads have connections of their own
-//! ([`reads`]), and sensors that are read often cost none ([`cache`]). What is committed shows in [`Store::head`].
+//! ([`reads`]), and sensors that are read often and the newest events cost none
+//! ([`cache`], [`tail`]). What is committed shows in [`Store::head`].
 
 mod backup;
 mod cache;
@@ -13,6 +14,7 @@ mod open;
 mod reads;
 mod row;
 mod scribe;
+mod tail;
 mod writer;
 
 use std::path::PathBuf;
@@ -38,6 +40,7 @@ use crate::domain::{
 use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
 use cache::RecordCache;
+use tail::Tail;
 use writer::{Command, Note, Write};
 
 /// What the store is opened with.
@@ -75,6 +78,7 @@ struct Inner {
     commands: mpsc::Sender<Command>,
     reads: SqlitePool,
     cache: RecordCache,
+    tail: Tail,
     epoch: Epoch,
     head: watch::Receiver<Revision>,
     links: LinkBase,

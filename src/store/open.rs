@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, RecordCache};
 use super::scribe::Scribe;
+use super::tail::Tail;
 use super::writer::{Writer, keep_pruning};
 use super::{Inner, Options, Store, StoreMetrics};
 use crate::domain::{Epoch, Revision};
@@ -111,7 +112,7 @@ impl Store {
             .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
             .await
             .map_err(|error| database(path, error))?;
-        let cache = RecordCache::new();
+        let (cache, tail) = (RecordCache::new(), Tail::default());
         let (commands, queue) = mpsc::channel(options.write_queue_max);
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
@@ -124,7 +125,7 @@ impl Store {
             scribe: Scribe {
                 epoch: epoch.clone(),
                 links: links.clone(),
-                changes: Changes::new(cache.clone()),
+                changes: Changes::new(cache.clone(), tail.clone()),
             },
             clock: options.clock,
             retention: options.retention,
@@ -140,6 +141,7 @@ impl Store {
             commands,
             reads,
             cache,
+            tail,
             epoch,
             head,
             links,

@@ -1,7 +1,5 @@
 //! A row of `sensors`, whichever library reads it.
 
-use bytes::Bytes;
-
 use super::{Record, StoreError};
 use crate::domain::{Revision, SensorId, Status};
 use crate::wire::link::LinkBase;
@@ -27,7 +25,7 @@ impl SensorRow {
             id,
             name: self.name.parse().map_err(damaged)?,
             revision: Revision::new(self.revision),
-            representation: Bytes::from(representation(&self.document, id, status, links).map_err(damaged)?),
+            representation: representation(&self.document, &self.id, status, links).into(),
         })
     }
 }

@@ -5,13 +5,14 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use super::cache::Changes;
 use super::row::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
-use super::{Record, StoreError, WriteError};
+use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorName, SensorRef, Status};
 use crate::failpoint::{is_planted, reach};
+use crate::wire::changes::changes;
 use crate::wire::event::{Body, payload};
 use crate::wire::link::LinkBase;
-use crate::wire::merge_patch;
 use crate::wire::representation::{self, representation};
+use crate::wire::stored;
 
 /// Writes sensors together with their events.
 pub(super) struct Scribe {
@@ -39,7 +40,7 @@ impl Scribe {
         };
         let current = record
             .as_ref()
-            .map(|record| representation::read(&record.representation))
+            .map(|record| stored::read(&record.representation))
             .transpose()
             .map_err(damaged)?;
         let change = match decide(current.as_ref(), moment) {
@@ -114,16 +115,15 @@ impl Scribe {
             return Ok(Err(taken));
         }
         updated?;
-        let mut changes;
+        let mut patch;
         let body = match form {
             EventForm::State => Body::State(text(&record)?),
             EventForm::Changes => {
-                let tree = |sensor| representation::tree(sensor, &self.links).map_err(damaged);
-                changes = merge_patch::diff(&tree(current)?, &tree(next)?);
+                patch = changes(current, next, &self.links).map_err(damaged)?;
                 if is_planted("bug.patch-misses-member") {
-                    changes.remove("updated_at");
+                    patch.remove("updated_at");
                 }
-                Body::Changes(&changes)
+                Body::Changes(&patch)
             }
         };
         self.append(connection, ChangeKind::Modified, Some(current), next, body, moment)?;
@@ -144,7 +144,7 @@ impl Scribe {
 
     /// Appends an event to the log: the only place that does. `sensor` is the sensor as it is now, or was last.
     fn append(
-        &self,
+        &mut self,
         connection: &Connection,
         kind: ChangeKind,
         before: Option<&Sensor>,
@@ -154,9 +154,9 @@ impl Scribe {
     ) -> Result<(), StoreError> {
         let previous = before.map(|before| before.revision);
         let payload = payload(kind, sensor.id, &self.epoch, moment.revision, previous, body).map_err(damaged)?;
-        let name = &sensor.properties.name;
+        let name = sensor.properties.name.as_str();
         let former_name = before
-            .map(|before| &before.properties.name)
+            .map(|before| before.properties.name.as_str())
             .filter(|former| *former != name);
         if is_planted("bug.event-outside-transaction") {
             connection.execute_batch("RELEASE write; COMMIT; BEGIN IMMEDIATE; SAVEPOINT write")?;
@@ -172,17 +172,26 @@ impl Scribe {
                 kind.as_str(),
                 moment.now.unix_ms(),
                 payload,
-                name.as_str(),
-                former_name.map(SensorName::as_str)
+                name,
+                former_name
             ],
         )?;
+        self.changes.append(StoredEvent {
+            revision: moment.revision,
+            sensor: sensor.id,
+            name: name.into(),
+            former_name: former_name.map(Into::into),
+            kind,
+            committed_at: moment.now,
+            payload: payload.into(),
+        });
         Ok(reach("store.after-event")?)
     }
 
     fn record(&self, sensor: &Sensor) -> Result<(Record, String), StoreError> {
         let document = representation::document(sensor).map_err(damaged)?;
         let status = sensor.properties.status;
-        let representation = representation(&document, sensor.id, status, &self.links).map_err(damaged)?;
+        let representation = representation(&document, &sensor.id.to_string(), status, &self.links);
         let record = Record {
             id: sensor.id,
             name: sensor.properties.name.clone(),

@@ -313,6 +313,7 @@ impl Writer {
         };
         self.metrics.events_pruned.inc_by(pruned.try_into().unwrap_or(u64::MAX));
         if let Ok(oldest) = scribe::oldest_event(&self.connection) {
+            self.scribe.changes.pruned(oldest);
             self.metrics
                 .events_kept
                 .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));

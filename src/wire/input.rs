@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::json;
 use super::representation::{self, StatusForm, ValueForm};
+use super::stored::StoredForm;
 use crate::domain::{
     Fault, Location, MeasuredAt, Metadata, Properties, Sensor, SensorId, SensorName, SensorRef, Status, Timestamp,
     Value, canonical_number, escape,
@@ -155,14 +156,25 @@ impl MergePatch {
     }
 }
 
-/// The properties in a stored document, whose other members have been taken out.
+/// The properties in a stored representation.
 ///
 /// # Errors
 /// When they break a rule.
-pub(super) fn stored_properties(members: Map<String, Json>) -> Result<Properties, ReadError> {
-    draft(members, Vec::new())
-        .map(|draft| draft.properties)
-        .map_err(|_| ReadError)
+pub(super) fn stored_properties(stored: StoredForm) -> Result<Properties, ReadError> {
+    let label = |text: Option<String>| text.map(|text| text.parse()).transpose().map_err(|_| ReadError);
+    Ok(Properties {
+        name: stored.name.parse().map_err(|_| ReadError)?,
+        kind: label(stored.kind)?,
+        unit: label(stored.unit)?,
+        value: stored
+            .value
+            .map(|value| value_of(value, "/value"))
+            .transpose()
+            .map_err(|_| ReadError)?,
+        status: stored.status.into(),
+        location: stored.location.map(location_of).transpose().map_err(|_| ReadError)?,
+        metadata: stored.metadata.map(metadata_of).transpose().map_err(|_| ReadError)?,
+    })
 }
 
 /// A coordinate as JSON: the canonical spelling of the number.
@@ -228,10 +240,7 @@ pub(super) fn draft(mut members: Map<String, Json>, mut faults: Vec<Fault>) -> R
     let Some(name) = name.filter(|_| faults.is_empty()) else {
         return Err(faults);
     };
-    let status = match status {
-        None | Some(StatusForm::Active) => Status::Active,
-        Some(StatusForm::Inactive) => Status::Inactive,
-    };
+    let status = status.map_or(Status::Active, StatusForm::into);
     Ok(Draft {
         properties: Properties {
             name,

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::domain::{SensorId, SensorRef, Status};
 
@@ -79,18 +80,43 @@ pub struct LinkBase {
     public_url: String,
     mqtt_url: String,
     topic_prefix: String,
+    /// The links of an active sensor as JSON, and those of an inactive one.
+    of_sensor: [Template; 2],
 }
+
+/// JSON with an id in some places: what stands between those.
+#[derive(Debug, Clone, Default)]
+struct Template(Vec<String>);
 
 impl LinkBase {
     /// `public_url` is the base of the service, `mqtt_url` the broker as subscribers reach it (without credentials),
     /// `topic_prefix` what stands before every topic; a slash at the end of a URL does not matter.
     #[must_use]
     pub fn new(public_url: &str, mqtt_url: &str, topic_prefix: &str) -> Self {
-        Self {
+        let base = Self {
             public_url: public_url.trim_end_matches('/').to_owned(),
             mqtt_url: mqtt_url.trim_end_matches('/').to_owned(),
             topic_prefix: topic_prefix.to_owned(),
-        }
+            of_sensor: Default::default(),
+        };
+        // An id that no setting holds: it is made for this.
+        let id = SensorId::new(Uuid::from_u128(0xf1de_1d00_0000_4000_8000_0000_0000_0001));
+        let of_sensor = [Status::Active, Status::Inactive].map(|status| {
+            let json = serde_json::to_string(&base.of_sensor(id, status)).unwrap_or_default();
+            Template(json.split(&id.to_string()).map(str::to_owned).collect())
+        });
+        Self { of_sensor, ..base }
+    }
+
+    /// The links of a sensor as compact JSON: what [`Self::of_sensor`] gives, at the cost of filling the id in.
+    #[must_use]
+    pub fn json_of_sensor(&self, id: &str, status: Status) -> String {
+        let [active, inactive] = &self.of_sensor;
+        let Template(pieces) = match status {
+            Status::Active => active,
+            Status::Inactive => inactive,
+        };
+        pieces.join(id)
     }
 
     /// The URL of `path`, which starts with a slash.
@@ -190,6 +216,16 @@ mod tests {
         assert_eq!(links[5].href, format!("https://example.org/api/sensors/{id}/history"));
         assert_eq!(links[6].href, format!("mqtt://example.org:1883/plant7/sensors/{id}"));
         assert_eq!(links[6].topic.as_deref(), Some(format!("plant7/sensors/{id}").as_str()));
+    }
+
+    #[test]
+    fn the_links_as_json_are_the_links() {
+        let base = LinkBase::new("https://example.org/api", "mqtt://example.org", "it/plant 7/");
+        let id: SensorId = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90".parse().unwrap();
+        for status in [Status::Active, Status::Inactive] {
+            let links = serde_json::to_string(&base.of_sensor(id, status)).unwrap();
+            assert_eq!(base.json_of_sensor(&id.to_string(), status), links);
+        }
     }
 
     #[test]

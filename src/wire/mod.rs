@@ -3,6 +3,7 @@
 
 pub mod attributes;
 pub mod bodies;
+pub mod changes;
 pub mod csv;
 pub mod event;
 pub mod fold;
@@ -18,4 +19,7 @@ pub mod page;
 pub mod plot;
 pub mod presence;
 pub mod representation;
+#[cfg(test)]
+mod samples;
+pub mod stored;
 pub mod xml;

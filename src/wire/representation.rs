@@ -9,10 +9,10 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::input::{self, ReadError};
+use super::input;
 use super::link::{Link, LinkBase};
 use super::members::Members;
-use crate::domain::{Label, Metadata, Revision, Sensor, SensorId, Status, Timestamp, Value};
+use crate::domain::{Label, Metadata, Sensor, Status, Timestamp, Value};
 
 /// A sensor. Members that are not set are left out, never `null`.
 ///
@@ -42,7 +42,7 @@ pub struct SensorForm {
 }
 
 /// What clients decide of a sensor, as JSON.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema, PartialEq)]
 #[schema(as = SensorProperties)]
 pub struct PropertiesForm {
     /// Unique: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit, never UUID-shaped.
@@ -145,8 +145,17 @@ pub enum StatusForm {
     Inactive,
 }
 
+impl From<StatusForm> for Status {
+    fn from(form: StatusForm) -> Self {
+        match form {
+            StatusForm::Active => Self::Active,
+            StatusForm::Inactive => Self::Inactive,
+        }
+    }
+}
+
 /// A GeoJSON Point (RFC 7946): longitude, latitude, and optionally altitude in metres; WGS 84.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SensorLocation)]
 pub struct LocationForm {
@@ -159,7 +168,7 @@ pub struct LocationForm {
 }
 
 /// The one GeoJSON geometry that a sensor's location can be.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema, PartialEq)]
 #[schema(as = GeometryType)]
 pub enum GeometryForm {
     /// A single position.
@@ -288,13 +297,11 @@ pub fn document(sensor: &Sensor) -> serde_json::Result<String> {
 }
 
 /// The whole representation, from the document that [`document`] wrote.
-///
-/// # Errors
-/// Never in practice: links are text.
-pub fn representation(document: &str, id: SensorId, status: Status, links: &LinkBase) -> serde_json::Result<String> {
+#[must_use]
+pub fn representation(document: &str, id: &str, status: Status, links: &LinkBase) -> String {
     let members = document.strip_suffix('}').unwrap_or(document);
-    let links = serde_json::to_string(&links.of_sensor(id, status))?;
-    Ok(format!(r#"{members},"links":{links}}}"#))
+    let links = links.json_of_sensor(id, status);
+    [members, r#","links":"#, &links, "}"].concat()
 }
 
 /// When the sensor became what a representation shows.
@@ -379,35 +386,6 @@ pub fn member_names() -> serde_json::Result<Vec<String>> {
     Ok(members.iter().map(|(name, _)| name.to_owned()).collect())
 }
 
-/// Reads a representation back; its links follow from the rest.
-///
-/// # Errors
-/// When it is none that this version could have written.
-pub fn read(representation: &[u8]) -> Result<Sensor, ReadError> {
-    let mut members: Map<String, Json> = serde_json::from_slice(representation).map_err(|_| ReadError)?;
-    let mut text = |key| match members.remove(key) {
-        Some(Json::String(text)) => Ok(text),
-        _ => Err(ReadError),
-    };
-    let instant = |text: String| text.parse::<Timestamp>().map_err(|_| ReadError);
-    let id = text("id")?.parse().map_err(|_| ReadError)?;
-    let created_at = instant(text("created_at")?)?;
-    let updated_at = instant(text("updated_at")?)?;
-    let measured_at = text("measured_at").ok().map(instant).transpose()?;
-    let revision = members
-        .remove("revision")
-        .and_then(|revision| revision.as_i64())
-        .ok_or(ReadError)?;
-    Ok(Sensor {
-        id,
-        properties: input::stored_properties(members)?,
-        measured_at,
-        revision: Revision::new(revision),
-        created_at,
-        updated_at,
-    })
-}
-
 fn form(sensor: &Sensor, links: Vec<Link>) -> SensorForm {
     SensorForm {
         id: sensor.id.to_string(),
@@ -419,7 +397,7 @@ fn form(sensor: &Sensor, links: Vec<Link>) -> SensorForm {
     }
 }
 
-fn properties_form(sensor: &Sensor) -> PropertiesForm {
+pub(super) fn properties_form(sensor: &Sensor) -> PropertiesForm {
     let properties = &sensor.properties;
     PropertiesForm {
         name: properties.name.to_string(),

@@ -7,11 +7,12 @@ use crate::domain::{
     self, Change, ChangeKind, Cursor, EventForm, Fault, Moment, Revision, Sensor, SensorId, SensorRef,
 };
 use crate::wire::attributes::AttributesForm;
+use crate::wire::changes::changes;
 use crate::wire::event::{Body, payload};
 use crate::wire::input::{self, Draft, MergePatch};
 use crate::wire::link::LinkBase;
 use crate::wire::presence::{Presence, PresenceStatus};
-use crate::wire::{merge_patch, representation};
+use crate::wire::representation;
 
 /// One message.
 #[derive(Debug)]
@@ -196,8 +197,7 @@ impl<'a> Story<'a> {
             }
             Change::Modify(next, EventForm::Changes) => {
                 let before = before.ok_or_else(|| anyhow!("{name}: there is no sensor"))?;
-                let tree = |sensor| representation::tree(sensor, self.links);
-                let changes = merge_patch::diff(&tree(&before)?, &tree(&next)?);
+                let changes = changes(&before, &next, self.links)?;
                 let payload = self.payload(ChangeKind::Modified, previous, Body::Changes(&changes))?;
                 self.sensor = Some(next);
                 (ChangeKind::Modified, payload)
@@ -223,7 +223,8 @@ impl<'a> Story<'a> {
 
     fn document(&self, sensor: &Sensor) -> serde_json::Result<String> {
         let document = representation::document(sensor)?;
-        representation::representation(&document, sensor.id, sensor.properties.status, self.links)
+        let (id, status) = (sensor.id.to_string(), sensor.properties.status);
+        Ok(representation::representation(&document, &id, status, self.links))
     }
 
     fn state(&self) -> anyhow::Result<Example> {

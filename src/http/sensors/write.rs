@@ -112,17 +112,17 @@ async fn bad_body(
 fn written(outcome: Outcome, content: Option<Content>, state: &HttpState) -> HttpResponse {
     let (mut response, location) = match outcome {
         Outcome::Created(record) => {
-            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor created");
+            tracing::debug!(sensor = %record.id, revision = record.revision.get(), "sensor created");
             let url = state.links().sensor_url(&SensorRef::Id(record.id));
             (represent(StatusCode::CREATED, &record, state), Some(url))
         }
         Outcome::Modified(record) => {
-            tracing::info!(sensor = %record.id, revision = record.revision.get(), "sensor modified");
+            tracing::debug!(sensor = %record.id, revision = record.revision.get(), "sensor modified");
             (represent(StatusCode::OK, &record, state), None)
         }
         Outcome::Unchanged(record) => (represent(StatusCode::OK, &record, state), None),
         Outcome::Deleted(id, revision) => {
-            tracing::info!(sensor = %id, revision = revision.get(), "sensor deleted");
+            tracing::debug!(sensor = %id, revision = revision.get(), "sensor deleted");
             return HttpResponse::NoContent().finish();
         }
     };
