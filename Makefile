@@ -6,6 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin
 export LC_ALL := C.UTF-8
 
 CARGO_DENY_VERSION := 0.20.2
+CARGO_BOLERO_VERSION := 0.13.5
 TOOLS := target/tools
 PREPARE := target/prepare
 NPM_TOOLS := $(CURDIR)/$(TOOLS)/npm/node_modules
@@ -14,6 +15,8 @@ PYTHON := target/python
 ROUNDS := 100
 KILLS := 1000
 SEED := 1
+HOURS := 1
+SECONDS := 60
 # Where the release is built, for what is measured.
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 SCALE := 1
@@ -171,6 +174,30 @@ profile: bench-build ## Ask perf where the time goes under LOAD=get or LOAD=patc
 	@mkdir -p target
 	$(RELEASE)/bench profile $(LOAD) > target/profile-$(LOAD).txt
 	@head -40 target/profile-$(LOAD).txt
+
+faults-every-byte: need-test ## Cut the connection to the broker after every single byte, not only after some
+	CUT_AT_EVERY_BYTE=1 cargo test --locked --test relay -- --nocapture cut_after_any_byte
+
+overload: need-test ## Send five times more writes than the service can do, for 30 s
+	OVERLOAD_SECONDS=30 cargo test --locked --test faults -- --nocapture five_times
+
+soak: need-test ## Work for HOURS=n (a fraction will do) at 70 % of what the service can do, and watch what it holds
+	cargo build --release --locked
+	HOURS=$(HOURS) SENSORCAST_BINARY=$(CURDIR)/target/release/sensorcast \
+		cargo test --locked --test faults -- --nocapture --ignored hours_at_an_even_pace
+
+# What the random bytes of `make test` miss: libFuzzer sees which code is reached. No nightly compiler: without sanitizers.
+fuzz: need-build $(TOOLS)/bin/cargo-bolero ## Fuzz every parser for SECONDS=n (60)
+	@scripts/need g++
+	for target in $$(PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo bolero list | sed -n 's/.*"test":"\([^"]*\)".*/\1/p'); do \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo bolero test $$target --sanitizer NONE --time $(SECONDS)s || exit 1; \
+	done
+
+$(TOOLS)/bin/cargo-bolero:
+	@echo "Installing cargo-bolero $(CARGO_BOLERO_VERSION) into $(TOOLS) ..."
+	CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$(TOOLS)/build cargo install cargo-bolero --quiet --version $(CARGO_BOLERO_VERSION) \
+		--locked --debug --root $(TOOLS)
+	@rm -rf $(TOOLS)/build
 
 need-test: need-build $(PYTHON)/paho-mqtt
 	@scripts/need mosquitto mosquitto-clients sqlite3 strace

@@ -235,10 +235,10 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             Answer::Refused(Refusal { verdict, reason }) => match verdict {
                 Verdict::Never => Some(reason),
                 Verdict::NotNow if is_planted("bug.forward-after-nack") => None,
-                Verdict::NotNow => return Err(Ending::NotNow(reason)),
-                Verdict::Unclear => return Err(Ending::Lost(reason)),
+                Verdict::NotNow => return Err(self.go_back(Ending::NotNow(reason))),
+                Verdict::Unclear => return Err(self.go_back(Ending::Lost(reason))),
             },
-            Answer::Lost(reason) => return Err(Ending::Lost(reason)),
+            Answer::Lost(reason) => return Err(self.go_back(Ending::Lost(reason))),
         };
         match (oldest, refused) {
             (Sent::Event(event), None) => self.progress.acknowledge(event),
@@ -253,6 +253,13 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         self.waiting_since = Instant::now();
         self.tell_oldest();
         reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))
+    }
+
+    /// Gives up the oldest message, and with it what was answered to those behind it: nobody may take that for an answer to
+    /// this one.
+    fn go_back(&mut self, ending: Ending) -> Ending {
+        self.answers.clear();
+        ending
     }
 
     /// A presence that the broker refuses is a pity and no reason to withhold the events.

@@ -115,6 +115,17 @@ async fn a_busy_broker_gets_the_same_event_again_later_however_often() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_without_a_verdict_is_not_passed_over_by_the_answers_behind_it() {
+    let log = MemoryLog::with_events(6);
+    let recorder = Recorder::with_window(6).script(3, &[Deed::Refuse(Verdict::Unclear)]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(6).await;
+    assert_eq!(recorder.connections(), [vec![1, 2, 3, 4, 5, 6], vec![3, 4, 5, 6]]);
+    assert_eq!(relay.status.state().set_aside, 0);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn poison_is_sent_alone_once_and_then_set_aside() {
     let log = MemoryLog::with_events(6);
     let recorder = Recorder::with_window(4).script(3, &[Deed::HangUp; 100]);

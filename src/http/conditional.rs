@@ -44,7 +44,7 @@ pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 pub fn of_write(headers: &HeaderMap, state: &HttpState) -> Precondition {
     Precondition {
         if_match_required: state.require_if_match,
-        ..precondition(headers, state, |_| true)
+        ..precondition(headers, state.store.epoch(), |_| true)
     }
 }
 
@@ -52,11 +52,13 @@ pub fn of_write(headers: &HeaderMap, state: &HttpState) -> Precondition {
 #[must_use]
 pub fn of_read(headers: &HeaderMap, form: Form, state: &HttpState) -> Precondition {
     let coding = AcceptedCodings::of(headers).best().unwrap_or_default();
-    precondition(headers, state, |variant| variant == Variant { form, coding })
+    precondition(headers, state.store.epoch(), |variant| {
+        variant == Variant { form, coding }
+    })
 }
 
-fn precondition(headers: &HeaderMap, state: &HttpState, is_meant: impl Fn(Variant) -> bool) -> Precondition {
-    let epoch = state.store.epoch();
+/// The precondition of a request to a store of this epoch, for what is meant.
+pub(super) fn precondition(headers: &HeaderMap, epoch: &Epoch, is_meant: impl Fn(Variant) -> bool) -> Precondition {
     Precondition {
         // RFC 9110 §13.1.1: strong comparison, so that a weak tag never matches. Whoever has seen the state in any form has
         // seen it.

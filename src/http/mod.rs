@@ -14,6 +14,8 @@ mod health;
 mod metrics;
 mod negotiation;
 mod openapi;
+#[doc(hidden)]
+pub mod parsers;
 mod preference;
 mod problem;
 mod problem_kinds;

@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::unwrap_used,
     unreachable_pub,
     reason = "tests fail loudly, tell what they measured, and share their harness"
 )]
@@ -14,9 +15,15 @@ mod harness;
 #[path = "../ledger/mod.rs"]
 mod ledger;
 
+mod broker_away;
 mod broker_killed;
+mod broker_refuses;
+mod disk_full;
+mod overload;
+mod pace;
 mod process;
 mod readers;
 mod script;
 mod service_killed;
+mod soak;
 mod system_calls;

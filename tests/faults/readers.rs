@@ -33,14 +33,14 @@ const MAX_STALL: Duration = Duration::from_secs(30);
 const MAX_SILENCE: Duration = Duration::from_secs(40);
 
 /// A client of Server-Sent Events that looks at no more than it has to.
-struct Reader {
+pub struct Reader {
     stream: TcpStream,
     /// What has come since the last line feed.
     rest: Vec<u8>,
     /// The revision in the last `id`.
     id: i64,
     /// The revision of the last event.
-    position: i64,
+    pub position: i64,
     /// Whether a sensor was deleted, which is the last thing that happens.
     is_done: bool,
     /// Of all `data`.
@@ -49,7 +49,7 @@ struct Reader {
 
 impl Reader {
     /// Opens a stream of what happens from now on, and reads until the service has told where that is.
-    async fn open(http: &Http) -> Self {
+    pub async fn open(http: &Http) -> Self {
         let mut stream = TcpStream::connect(http.addr).await.expect("a connection");
         stream
             .write_all(request("/events?after=now").as_bytes())
@@ -78,7 +78,8 @@ impl Reader {
         self
     }
 
-    async fn read(&mut self) {
+    /// Takes what comes next.
+    pub async fn read(&mut self) {
         self.rest.reserve(MAX_READ_BYTES);
         let read = timeout(MAX_SILENCE, self.stream.read_buf(&mut self.rest)).await;
         let count = read.expect("something in time").expect("a connection");

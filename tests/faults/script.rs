@@ -1,176 +1,96 @@
-//! A fixed script of requests, and what has to be true after it, whatever happened on the way.
+//! A fixed script of requests: the same system calls at every run.
 
 use std::process::ExitStatus;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Answer, Event, Http, MERGE_PATCH, Mirror, Process};
+use crate::harness::{Answer, Http, Process};
+use crate::ledger::{Checker, Ledger, Request};
 
-/// Method, path, and what is in the body beside the value.
-const STEPS: [(&str, &str, usize); 9] = [
-    ("PATCH", "/sensors/old", 0),
-    ("PUT", "/sensors/new", 0),
-    ("POST", "/sensors", 0),
-    ("PUT", "/sensors/old", METADATA_BYTES),
-    ("DELETE", "/sensors/new", 0),
-    ("PATCH", "/sensors/old", 0),
-    ("PUT", "/sensors/new", METADATA_BYTES),
-    ("PATCH", "/sensors/new", 0),
-    ("PUT", "/sensors/old", 0),
-];
+const OLD: &str = "/sensors/00000000-0000-4000-8000-000000000001";
+const NEW: &str = "/sensors/00000000-0000-4000-8000-000000000002";
 /// Three pages of the database, in the sensor and again in the event.
 const METADATA_BYTES: usize = 12_000;
 
-/// What a client knows of one step.
-#[derive(Debug)]
-enum Outcome {
-    /// Acknowledged, with this answer.
-    Done(Box<Answer>),
-    /// The service said that nothing was changed.
-    Refused,
-    /// The service said that it does not know.
-    Unknown,
-    /// The connection broke.
-    Unanswered,
-}
-
 /// One life of a process, from its start to its end.
-#[derive(Debug)]
 pub struct Life {
     pub end: ExitStatus,
-    outcomes: Vec<Outcome>,
+    /// Whether it came as far as to answer requests.
+    pub is_started: bool,
+    /// Whether a client was told that the outcome of its request is unknown.
+    pub told_unknown: bool,
+    ledger: Ledger,
 }
 
-/// Makes what the script finds when a database is there already.
-pub async fn prepare(http: &Http) {
-    for step in [
-        ("PUT", "/sensors/old", METADATA_BYTES),
-        ("PUT", "/sensors/gone", 0),
-        ("DELETE", "/sensors/gone", 0),
-    ] {
-        assert!(matches!(send(http, "before", step).await, Outcome::Done(_)));
+/// Makes what the script finds when a database is there already; gives the checker of that database.
+pub async fn prepare(http: &Http) -> Checker {
+    let (ledger, mut checker) = (Ledger::default(), Checker::default());
+    for request in [put(OLD, METADATA_BYTES), put(NEW, 0), Request::delete(NEW)] {
+        let answer = ledger.send(http, request).await.expect("an answer");
+        assert!(answer.status < 300, "{}", answer.text());
     }
+    checker.check(http, &ledger, &mut [], &[]).await.unwrap();
+    checker
 }
 
 impl Life {
     /// Runs the script as far as the process lives, then asks the process to stop.
     pub async fn run(process: &mut Process) -> Self {
-        let mut outcomes = Vec::new();
-        if process.has_started().await {
-            for (number, step) in STEPS.into_iter().enumerate() {
-                outcomes.push(send(process, &marker(number), step).await);
+        let ledger = Ledger::default();
+        let mut told_unknown = false;
+        let is_started = process.has_started().await;
+        if is_started {
+            for request in requests() {
+                let answer = ledger.send(process, request).await;
+                told_unknown |= answer.is_some_and(|answer| is_unknown(&answer));
             }
             process.signal("TERM");
         }
         Self {
             end: process.exit().await,
-            outcomes,
+            is_started,
+            told_unknown,
+            ledger,
         }
     }
 
-    /// Whether it came as far as to answer requests.
-    pub fn is_started(&self) -> bool {
-        !self.outcomes.is_empty()
-    }
-
-    /// Whether a client was told that the outcome of its request is unknown.
-    pub fn told_unknown(&self) -> bool {
-        self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown))
-    }
-
-    /// Asserts, on a service that has started again, that what was acknowledged is there, that what was refused is not,
-    /// that the rest is whole or absent, and that the log tells the state.
-    pub async fn check(&self, http: &Http, what: &str) {
-        let epoch = http.get("/sensors").await.expect(200).json()["epoch"].clone();
-        let after = format!("{}.0", epoch.as_str().expect("an epoch"));
-        let events: Vec<_> = http.events_after(&after).await;
-        let events: Vec<_> = events.iter().map(|event| Event::read(event.as_bytes())).collect();
-        let mut mirror = Mirror::default();
-        for event in &events {
-            mirror.apply(event);
-        }
-        mirror.assert_equals(&http.all_pages(10).await);
-
-        let of_script = events.iter().filter(|event| !is_from_before(event));
-        let mut left = of_script.collect::<Vec<_>>().into_iter().peekable();
-        for (number, outcome) in self.outcomes.iter().enumerate() {
-            let step = STEPS[number];
-            let told = |event: &&Event| tells(event, step, &marker(number));
-            match outcome {
-                Outcome::Done(answer) => {
-                    let event = left.next_if(told);
-                    let event = event.unwrap_or_else(|| panic!("{what}: step {number} is lost: {answer:?}"));
-                    if let Some(state) = &event.state {
-                        assert_eq!(state, answer.text(), "{what}: the state is what was acknowledged");
-                    }
-                }
-                Outcome::Unknown | Outcome::Unanswered => drop(left.next_if(told)),
-                Outcome::Refused => {}
-            }
-        }
-        assert!(
-            left.peek().is_none(),
-            "{what}: nobody did {:?} of {self:?}",
-            left.peek()
-        );
-        let next = http.put("/sensors/after", &json!({"value": 1})).await.expect(201);
-        assert_eq!(
-            next.revision(),
-            mirror.revision + 1,
-            "{what}: no hole after the restart"
-        );
+    /// Judges a service that has started again.
+    pub async fn check(&self, http: &Http, mut checker: Checker, what: &str) {
+        let report = checker.check(http, &self.ledger, &mut [], &[]).await;
+        report.unwrap_or_else(|complaints| panic!("{what}: {complaints:?}"));
+        self.ledger.send(http, put(OLD, 1)).await.expect("an answer");
+        let report = checker.check(http, &self.ledger, &mut [], &[]).await;
+        report.unwrap_or_else(|complaints| panic!("{what}, and a write: {complaints:?}"));
     }
 }
 
-/// Every step writes a value of its own, by which its event is known.
-fn marker(number: usize) -> String {
-    format!("step {number}")
+fn requests() -> [Request; 9] {
+    [
+        patch(OLD),
+        put(NEW, 0),
+        Request::post(json!({"name": "posted"})),
+        put(OLD, METADATA_BYTES),
+        Request::delete(NEW),
+        patch(OLD),
+        put(NEW, METADATA_BYTES),
+        patch(NEW),
+        put(OLD, 0),
+    ]
 }
 
-async fn send(http: &Http, marker: &str, (method, path, metadata_bytes): (&str, &str, usize)) -> Outcome {
-    let content_type = if method == "PATCH" {
-        MERGE_PATCH
-    } else {
-        "application/json"
-    };
-    let body = match method {
-        "DELETE" => String::new(),
-        "POST" => json!({"name": "posted", "value": marker}).to_string(),
-        _ => json!({"value": marker, "metadata": {"text": "x".repeat(metadata_bytes)}}).to_string(),
-    };
-    let answer = http
-        .try_request(method, path, &[("content-type", content_type)], body)
-        .await;
-    match answer {
-        None => Outcome::Unanswered,
-        Some(answer) if answer.status < 300 => Outcome::Done(Box::new(answer)),
-        Some(answer) if is_unknown(&answer) => Outcome::Unknown,
-        Some(_) => Outcome::Refused,
-    }
+fn put(path: &str, metadata_bytes: usize) -> Request {
+    let name = if path == OLD { "old" } else { "new" };
+    Request::put(
+        path,
+        json!({"name": name, "metadata": {"text": "x".repeat(metadata_bytes)}}),
+    )
+}
+
+/// The ledger puts in what is to be changed.
+fn patch(path: &str) -> Request {
+    Request::patch(path, json!({"kind": "patched"}))
 }
 
 fn is_unknown(answer: &Answer) -> bool {
-    let kind = answer.problem().document["type"].clone();
-    kind.as_str().is_some_and(|kind| kind.ends_with("/outcome-unknown"))
-}
-
-fn is_from_before(event: &Event) -> bool {
-    event.revision <= 3 && (event.kind == "deleted" || has_value(event, "before"))
-}
-
-fn tells(event: &Event, (method, ..): (&str, &str, usize), marker: &str) -> bool {
-    match method {
-        "DELETE" => event.kind == "deleted",
-        _ => has_value(event, marker),
-    }
-}
-
-fn has_value(event: &Event, value: &str) -> bool {
-    let state: Option<Value> = event
-        .state
-        .as_ref()
-        .map(|state| serde_json::from_str(state).expect("JSON"));
-    state
-        .or_else(|| event.changes.clone())
-        .is_some_and(|members| members["value"] == value)
+    answer.status == 503 && answer.text().contains("/outcome-unknown")
 }

@@ -30,20 +30,35 @@ impl Mosquitto {
 
     /// A broker that is not there yet, and drops what comes when `max_queued_messages` wait for a subscriber (0: never).
     pub fn stopped_with_queues_of(max_queued_messages: usize) -> Self {
+        Self::stopped_with(&format!("max_queued_messages {max_queued_messages}"))
+    }
+
+    /// A broker that is not there yet, with these lines in its configuration.
+    pub fn stopped_with(lines: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = free_port();
-        let configuration = folder.path().join("mosquitto.conf");
-        let text = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
-             max_queued_messages {max_queued_messages}\nmax_inflight_messages 20\nset_tcp_nodelay true\nuser root\nlog_type none\n"
-        );
-        std::fs::write(&configuration, text).expect("a configuration file");
-        Self {
-            addr: SocketAddr::from(([127, 0, 0, 1], port)),
-            configuration,
+        let broker = Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            configuration: folder.path().join("mosquitto.conf"),
             child: None,
             _folder: folder,
-        }
+        };
+        broker.configure(lines);
+        broker
+    }
+
+    /// From the next run on it has these lines in its configuration.
+    pub fn configure(&self, lines: &str) {
+        let access = if lines.contains("password_file") {
+            "false"
+        } else {
+            "true"
+        };
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous {access}\npersistence false\n\
+             max_inflight_messages 20\nset_tcp_nodelay true\nuser root\nlog_type none\n{lines}\n",
+            port = self.addr.port()
+        );
+        std::fs::write(&self.configuration, text).expect("a configuration file");
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -71,6 +86,14 @@ impl Mosquitto {
         self.child = Some(child);
         let addr = self.addr;
         eventually("Mosquitto listens", || async move { TcpStream::connect(addr).is_ok() }).await;
+    }
+
+    /// STOP or CONT, or another signal that `kill` knows by name.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("a process");
+        let mut kill = Command::new("kill");
+        let status = kill.arg(format!("-{name}")).arg(child.id().to_string()).status();
+        assert!(status.expect("kill").success());
     }
 
     /// SIGKILL: no farewell, nothing written down.

@@ -119,6 +119,11 @@ impl Process {
         std::fs::read_to_string(&self.log).expect("a log")
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The memory that it holds, in bytes: `VmRSS` of `proc_pid_status(5)`.
     pub fn resident_bytes(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
@@ -158,7 +163,9 @@ impl Process {
 
 /// The binary with an environment of its own, in `folder`, on ports of its own.
 pub fn binary(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sensorcast"));
+    let built = env!("CARGO_BIN_EXE_sensorcast").to_owned();
+    // Another build of it, where a test measures.
+    let mut command = Command::new(std::env::var("SENSORCAST_BINARY").unwrap_or(built));
     for name in [
         "MQTT_TOPIC_PREFIX",
         "MQTT_QOS",

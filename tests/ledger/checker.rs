@@ -14,7 +14,7 @@ use super::witness::Witness;
 use crate::harness::{Http, eventually, link, members_of};
 
 /// Judges one store from its first revision on, round by round.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Checker {
     history: History,
     total: Report,

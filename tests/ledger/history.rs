@@ -8,7 +8,7 @@ use super::complaint::{Complaints, Rule};
 use crate::harness::{Event, merge};
 
 /// The log as it was read, and what it adds up to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct History {
     pub epoch: Option<String>,
     /// Of every event from 1 on.

@@ -9,7 +9,11 @@
     reason = "tests fail loudly, and share their harness"
 )]
 
+mod cut;
 mod kill;
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "../harness/link.rs"]
+mod link;
 mod log;
 mod mosquitto;
 mod presence;

@@ -20,7 +20,7 @@ use crate::domain::{Revision, SensorId, SensorRef};
 use crate::events::{FeedError, Reader};
 use crate::wire::link::Link;
 use crate::wire::page::EventPageForm;
-use query::EventsQuery;
+pub(super) use query::EventsQuery;
 
 problem_responses!(EventsProblems: NOT_ACCEPTABLE, CURSOR_EXPIRED, TOO_MANY_STREAMS, UNAVAILABLE);
 problem_responses!(SensorEventsProblems: NOT_FOUND, NOT_ACCEPTABLE, CURSOR_EXPIRED, TOO_MANY_STREAMS, UNAVAILABLE);

@@ -52,7 +52,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'
 
 impl EventsQuery {
     /// Where to begin.
-    pub(super) fn start(&self, request: &HttpRequest) -> Result<Start, Problem> {
+    pub(in crate::http) fn start(&self, request: &HttpRequest) -> Result<Start, Problem> {
         let start = match self.after.as_deref() {
             None => Start::Oldest,
             Some("now") => Start::Now,
@@ -73,7 +73,7 @@ impl EventsQuery {
     }
 
     /// Which events.
-    pub(super) fn selection(&self, sensor: Option<SensorId>) -> Result<Selection, Problem> {
+    pub(in crate::http) fn selection(&self, sensor: Option<SensorId>) -> Result<Selection, Problem> {
         let kinds = self.event.as_deref().map(read_kinds).transpose()?;
         if self.name.as_deref().is_some_and(|prefix| !begins_a_name(prefix)) {
             return Err(malformed(

@@ -1,0 +1,54 @@
+//! Doors to the parsers of this side that are private otherwise, for tests that bring any bytes to them.
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+
+use super::coding::AcceptedCodings;
+use super::conditional;
+use super::events::EventsQuery;
+use super::extract::{Parameters, SensorPath};
+use super::negotiation::require_acceptable;
+use super::preference::Preferences;
+use super::sensors::list::ListQuery;
+use crate::domain::{Epoch, Precondition};
+
+/// Reads the conditions of a request to a store of this epoch.
+#[must_use]
+pub fn preconditions(request: &HttpRequest, epoch: &Epoch) -> Precondition {
+    conditional::precondition(request.headers(), epoch, |_| true)
+}
+
+/// Reads the query of the log, with its `Last-Event-ID`; `false` when it is refused.
+#[must_use]
+pub fn events_query(request: &HttpRequest) -> bool {
+    let query = Parameters::<EventsQuery>::from_request(request, &mut Payload::None).into_inner();
+    query.is_ok_and(|Parameters(query)| query.start(request).is_ok() && query.selection(None).is_ok())
+}
+
+/// Reads the query of the list; `false` when it is refused.
+#[must_use]
+pub fn list_query(request: &HttpRequest) -> bool {
+    let query = Parameters::<ListQuery>::from_request(request, &mut Payload::None);
+    query.into_inner().is_ok()
+}
+
+/// Reads the sensor in the path; `false` when it is none.
+#[must_use]
+pub fn sensor_path(request: &HttpRequest) -> bool {
+    SensorPath::from_request(request, &mut Payload::None)
+        .into_inner()
+        .is_ok()
+}
+
+/// Reads `Accept` and `Accept-Encoding`; `false` when they do not allow JSON.
+#[must_use]
+pub fn accepts_json(request: &HttpRequest) -> bool {
+    let codings = AcceptedCodings::of(request.headers());
+    codings.best().is_some() && require_acceptable(request, &mime::APPLICATION_JSON).is_ok()
+}
+
+/// Reads `Prefer`; `false` when it says nothing that means something here.
+#[must_use]
+pub fn prefers(request: &HttpRequest) -> bool {
+    Preferences::of(request.headers()) != Preferences::default()
+}

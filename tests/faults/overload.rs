@@ -1,0 +1,130 @@
+//! More than the service can do, and clients that keep their connections for nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::harness::{Process, Settings, from_environment, raise_open_files};
+use crate::pace::{Pace, Tally, p99};
+
+/// `OVERLOAD_SECONDS=30` is the full form.
+const SECONDS: u64 = 6;
+const TIMES_TOO_MUCH: f64 = 5.0;
+/// More than the service lets wait, so that it has to refuse.
+const CROWD: u32 = 2_000;
+const FEW: u32 = 16;
+/// A share of what it can do, at which it is at its ease.
+const EASE: f64 = 0.5;
+/// On a machine that does other work as well; what is right on an idle one is printed, and stands in docs/RELIABILITY.md.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+
+const SLOW: usize = 1_000;
+/// From one byte to the next, of a client that is slow.
+const DRIP: Duration = Duration::from_millis(500);
+/// The service gives a head 5 s and a body 10 s.
+const SLOW_LIMIT: Duration = Duration::from_secs(20);
+
+/// A service, and the folder of its database.
+async fn start() -> (TempDir, Process) {
+    raise_open_files();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: None,
+    };
+    let service = Process::start_with(&settings, &[("RUST_LOG", "warn")]).await;
+    (folder, service)
+}
+
+fn tell(what: &str, tally: &Tally) {
+    println!(
+        "{what}: {:.0} served/s, p50 {:?}, p99 {:?}; {} refused, p50 {:?}, p99 {:?}; {} odd",
+        tally.rate(),
+        tally.served.get(tally.served.len() / 2).copied().unwrap_or_default(),
+        p99(&tally.served),
+        tally.refused.len(),
+        tally.refused.get(tally.refused.len() / 2).copied().unwrap_or_default(),
+        p99(&tally.refused),
+        tally.odd.len(),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_times_too_many_writes_are_served_or_refused_soon_and_then_all_is_well() {
+    let time = Duration::from_secs(from_environment("OVERLOAD_SECONDS", SECONDS));
+    let (_folder, service) = start().await;
+    let most = Pace::closed(FEW, time / 2).run(service.addr).await;
+    tell("as much as it can", &most);
+    let rate = most.rate();
+    let nominal = Pace::open(FEW, rate * EASE, time / 2).run(service.addr).await;
+    tell("at its ease", &nominal);
+    let crowd = Pace::open(CROWD, rate * TIMES_TOO_MUCH, time).run(service.addr).await;
+    tell("too much", &crowd);
+    let over = Instant::now();
+    let mut later = 0;
+    let after = loop {
+        let after = Pace::open(FEW, rate * EASE, time / 6).run(service.addr).await;
+        later += after.served.len();
+        if after.refused.is_empty() && p99(&after.served) < PATIENCE {
+            break after;
+        }
+        assert!(over.elapsed() < BACK_WITHIN, "it does not recover");
+    };
+    tell("afterwards", &after);
+    for tally in [&most, &nominal, &crowd, &after] {
+        assert!(tally.odd.is_empty(), "{:?}", &tally.odd[..tally.odd.len().min(5)]);
+    }
+    assert!(nominal.refused.is_empty() && !crowd.served.is_empty() && !crowd.refused.is_empty());
+    let served: usize = [&most, &nominal, &crowd].map(|tally| tally.served.len()).iter().sum();
+    let made = usize::try_from(service.store_revision().await).expect("few") - later;
+    assert_eq!(made, served, "what was served was done, and what was refused was not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_connections_that_send_next_to_nothing_harm_nobody() {
+    let (_folder, service) = start().await;
+    service.put("/sensors/p1", &json!({"value": 1})).await.expect(201);
+    let alone = Pace::open(FEW, 100.0, Duration::from_secs(3)).run(service.addr).await;
+    tell("alone", &alone);
+    let head = "PUT /sensors/slow HTTP/1.1\r\nHost: x\r\n";
+    let body = format!("{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{\"value\": \"");
+    let mut slow = JoinSet::new();
+    for _ in 0..SLOW {
+        slow.spawn(drip(service.addr, head.to_owned()));
+        slow.spawn(drip(service.addr, body.clone()));
+    }
+    sleep(Duration::from_secs(1)).await;
+    let among = Pace::open(FEW, 100.0, Duration::from_secs(3)).run(service.addr).await;
+    tell("among 2,000 slow ones", &among);
+    let ends = timeout(SLOW_LIMIT, slow.join_all())
+        .await
+        .expect("they are all cut off");
+    let told = ends.iter().filter(|told| **told).count();
+    println!("{told} of {} were told 408", ends.len());
+    let after = Pace::open(FEW, 100.0, Duration::from_secs(1)).run(service.addr).await;
+    for tally in [&alone, &among, &after] {
+        assert!(tally.odd.is_empty() && tally.refused.is_empty(), "{:?}", tally.odd);
+        assert!(p99(&tally.served) < PATIENCE);
+    }
+    service.get("/sensors/slow").await.expect(404);
+}
+
+/// Sends the beginning of a request and then a byte at a time, until the service ends it; tells whether that was with a 408.
+async fn drip(service: std::net::SocketAddr, beginning: String) -> bool {
+    let mut stream = TcpStream::connect(service).await.expect("a connection");
+    stream.write_all(beginning.as_bytes()).await.expect("a connection");
+    let mut answer = Vec::new();
+    loop {
+        match timeout(DRIP, stream.read_buf(&mut answer)).await {
+            Err(_) if stream.write_all(b"x").await.is_ok() => {}
+            Ok(Ok(length)) if length > 0 => {}
+            _ => return answer.starts_with(b"HTTP/1.1 408 "),
+        }
+    }
+}
