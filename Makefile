@@ -6,7 +6,6 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin
 export LC_ALL := C.UTF-8
 
 CARGO_DENY_VERSION := 0.20.2
-CARGO_BOLERO_VERSION := 0.13.5
 TOOLS := target/tools
 PREPARE := target/prepare
 NPM_TOOLS := $(CURDIR)/$(TOOLS)/npm/node_modules
@@ -16,7 +15,7 @@ ROUNDS := 100
 KILLS := 1000
 SEED := 1
 HOURS := 1
-SECONDS := 60
+FUZZ_SECONDS := 60
 # Where the release is built, for what is measured.
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 SCALE := 1
@@ -186,18 +185,8 @@ soak: need-test ## Work for HOURS=n (a fraction will do) at 70 % of what the ser
 	HOURS=$(HOURS) SENSORCAST_BINARY=$(CURDIR)/target/release/sensorcast \
 		cargo test --locked --test faults -- --nocapture --ignored hours_at_an_even_pace
 
-# What the random bytes of `make test` miss: libFuzzer sees which code is reached. No nightly compiler: without sanitizers.
-fuzz: need-build $(TOOLS)/bin/cargo-bolero ## Fuzz every parser for SECONDS=n (60)
-	@scripts/need g++
-	for target in $$(PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo bolero list | sed -n 's/.*"test":"\([^"]*\)".*/\1/p'); do \
-		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo bolero test $$target --sanitizer NONE --time $(SECONDS)s || exit 1; \
-	done
-
-$(TOOLS)/bin/cargo-bolero:
-	@echo "Installing cargo-bolero $(CARGO_BOLERO_VERSION) into $(TOOLS) ..."
-	CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$(TOOLS)/build cargo install cargo-bolero --quiet --version $(CARGO_BOLERO_VERSION) \
-		--locked --debug --root $(TOOLS)
-	@rm -rf $(TOOLS)/build
+fuzz: need-build ## Bring any bytes to every parser, for FUZZ_SECONDS=n (60) each
+	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --test fuzz -- --nocapture --test-threads=2
 
 need-test: need-build $(PYTHON)/paho-mqtt
 	@scripts/need mosquitto mosquitto-clients sqlite3 strace

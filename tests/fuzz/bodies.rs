@@ -6,7 +6,7 @@ use sensorcast::wire::json_patch::JsonPatch;
 use sensorcast::wire::link::LinkBase;
 use serde_json::Value;
 
-use crate::words::{TIME, spell};
+use crate::words::{spell, time};
 
 const WORDS: [&str; 64] = [
     "{",
@@ -96,7 +96,7 @@ fn json_of(bytes: &[u8]) -> Option<Value> {
 
 #[test]
 fn a_body() {
-    check!().with_test_time(TIME).for_each(|bytes| {
+    check!().with_test_time(time()).for_each(|bytes| {
         let Some(body) = json_of(bytes) else { return };
         let again = json::parse(body.to_string().as_bytes()).unwrap();
         assert_eq!(body, again, "what was read is written and read the same");
@@ -113,7 +113,7 @@ fn a_body() {
 #[test]
 fn a_merge_patch() {
     let sensor = sensor();
-    check!().with_test_time(TIME).for_each(move |bytes| {
+    check!().with_test_time(time()).for_each(move |bytes| {
         let Some(Ok(patch)) = json_of(bytes).map(MergePatch::parse) else {
             return;
         };
@@ -125,7 +125,7 @@ fn a_merge_patch() {
 fn a_json_patch() {
     let sensor = sensor();
     let links = LinkBase::new("http://localhost:8000", "mqtt://localhost:1883", "");
-    check!().with_test_time(TIME).for_each(move |bytes| {
+    check!().with_test_time(time()).for_each(move |bytes| {
         let Some(Ok(patch)) = json_of(bytes).map(JsonPatch::parse) else {
             return;
         };

@@ -4,7 +4,7 @@ use bolero::check;
 use sensorcast::domain::{Epoch, Tags};
 use sensorcast::http::parsers;
 
-use crate::words::{TIME, spell, spell_text};
+use crate::words::{spell, spell_text, time};
 
 const TAG_WORDS: [&str; 16] = [
     "\"k3f7q2vt.42\"",
@@ -104,7 +104,7 @@ fn with_header(name: HeaderName, bytes: &[u8]) -> Option<TestRequest> {
 #[test]
 fn a_list_of_tags() {
     let epoch: Epoch = "k3f7q2vt".parse().unwrap();
-    check!().with_test_time(TIME).for_each(move |bytes| {
+    check!().with_test_time(time()).for_each(move |bytes| {
         let spelled = spell(bytes, &TAG_WORDS);
         for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
             let Some(request) = with_header(name.clone(), &spelled) else {
@@ -125,7 +125,7 @@ fn a_list_of_tags() {
 
 #[test]
 fn a_query() {
-    check!().with_test_time(TIME).for_each(|bytes| {
+    check!().with_test_time(time()).for_each(|bytes| {
         let query = spell_text(bytes, &QUERY_WORDS);
         let uri = format!("/events?{query}");
         if uri.parse::<actix_web::http::Uri>().is_err() {
@@ -141,7 +141,7 @@ fn a_query() {
 
 #[test]
 fn a_path() {
-    check!().with_test_time(TIME).for_each(|bytes| {
+    check!().with_test_time(time()).for_each(|bytes| {
         let segment = spell_text(bytes, &QUERY_WORDS);
         let request = TestRequest::default().param("sensor", segment).to_http_request();
         let _ = parsers::sensor_path(&request);
@@ -150,7 +150,7 @@ fn a_path() {
 
 #[test]
 fn a_preference() {
-    check!().with_test_time(TIME).for_each(|bytes| {
+    check!().with_test_time(time()).for_each(|bytes| {
         if let Some(request) = with_header(HeaderName::from_static("prefer"), &spell(bytes, &PREFER_WORDS)) {
             let _ = parsers::prefers(&request.to_http_request());
         }
@@ -159,7 +159,7 @@ fn a_preference() {
 
 #[test]
 fn what_is_accepted() {
-    check!().with_test_time(TIME).for_each(|bytes| {
+    check!().with_test_time(time()).for_each(|bytes| {
         for name in [header::ACCEPT, header::ACCEPT_ENCODING] {
             if let Some(request) = with_header(name, &spell(bytes, &ACCEPT_WORDS)) {
                 let _ = parsers::accepts_json(&request.to_http_request());

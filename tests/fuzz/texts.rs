@@ -2,7 +2,7 @@ use bolero::check;
 use sensorcast::domain::{Cursor, SensorId, SensorName, SensorRef, Timestamp};
 use sensorcast::mqtt::Topics;
 
-use crate::words::{TIME, spell_text};
+use crate::words::{spell_text, time};
 
 const WORDS: [&str; 16] = [
     "k3f7q2vt",
@@ -25,7 +25,7 @@ const WORDS: [&str; 16] = [
 
 #[test]
 fn a_cursor() {
-    check!().with_test_time(TIME).for_each(|bytes| {
+    check!().with_test_time(time()).for_each(|bytes| {
         let text = spell_text(bytes, &WORDS);
         if let Ok(cursor) = text.parse::<Cursor>() {
             assert_eq!(cursor.to_string(), text);
@@ -35,7 +35,7 @@ fn a_cursor() {
 
 #[test]
 fn a_name_and_an_id() {
-    check!().with_test_time(TIME).for_each(|bytes| {
+    check!().with_test_time(time()).for_each(|bytes| {
         let text = spell_text(bytes, &WORDS);
         if let Ok(name) = text.parse::<SensorName>() {
             assert_eq!(name.as_str(), text);
@@ -55,7 +55,7 @@ fn a_name_and_an_id() {
 #[test]
 fn a_topic() {
     let topics = ["", "plant7/"].map(|prefix| Topics::new(prefix).unwrap());
-    check!().with_test_time(TIME).for_each(move |bytes| {
+    check!().with_test_time(time()).for_each(move |bytes| {
         let text = spell_text(bytes, &WORDS);
         for topics in &topics {
             if let Some(id) = topics.sensor_of_state(&text) {
