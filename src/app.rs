@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
 use crate::failpoint::pass;
-use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening};
+use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening, PageCache};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
 use crate::store::{Options, Retention, Store};
@@ -102,6 +102,7 @@ impl App {
             registry: Arc::new(registry),
             metrics,
             feed: Feed::new(store.clone()),
+            pages: PageCache::new(),
             stream_limits: config.http.streams,
             stop: streams_stop.clone(),
         };

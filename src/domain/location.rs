@@ -39,6 +39,18 @@ impl Location {
         }
     }
 
+    /// Degrees east.
+    #[must_use]
+    pub const fn longitude_deg(self) -> f64 {
+        self.longitude_deg
+    }
+
+    /// Degrees north.
+    #[must_use]
+    pub const fn latitude_deg(self) -> f64 {
+        self.latitude_deg
+    }
+
     /// Longitude, latitude and, where known, altitude: the order of GeoJSON.
     pub fn coordinates(&self) -> impl Iterator<Item = f64> {
         [Some(self.longitude_deg), Some(self.latitude_deg), self.altitude_m]

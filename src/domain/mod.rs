@@ -3,10 +3,12 @@
 //! No I/O, no async, no clock: time and ids are passed in. JSON appears only as a data type (`serde_json::Number` and
 //! `Map`), because a sensor's value and metadata *are* JSON.
 
+mod area;
 mod change;
 mod fault;
 mod identity;
 mod label;
+mod listing;
 mod location;
 mod metadata;
 mod precondition;
@@ -16,10 +18,12 @@ mod text;
 mod timestamp;
 mod value;
 
+pub use area::{BoundingBox, Center, Circle, Rectangle};
 pub use change::{Change, ChangeKind, EventForm, Moment, Refusal, create, delete, revise};
 pub use fault::{Fault, escape};
 pub use identity::{SensorId, SensorName, SensorRef};
 pub use label::Label;
+pub use listing::{Filter, Listing, NamePattern, Order, Position, SortKey, Start, finite_number, number_text};
 pub use location::Location;
 pub use metadata::Metadata;
 pub use precondition::{Precondition, Tags, Version};

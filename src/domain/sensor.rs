@@ -36,6 +36,32 @@ pub struct Properties {
     pub metadata: Option<Metadata>,
 }
 
+impl Properties {
+    /// Whether all but the value is the same.
+    #[must_use]
+    pub fn differ_in_value_alone(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            kind,
+            unit,
+            value: _,
+            status,
+            location,
+            metadata,
+        } = self;
+        let described = (name, kind, unit, status, location, metadata);
+        described
+            == (
+                &other.name,
+                &other.kind,
+                &other.unit,
+                &other.status,
+                &other.location,
+                &other.metadata,
+            )
+    }
+}
+
 /// Whether a sensor reports: while it stays inactive its value does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Status {
@@ -44,6 +70,17 @@ pub enum Status {
     Active,
     /// It does not.
     Inactive,
+}
+
+impl Status {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+        }
+    }
 }
 
 /// What a request says of `measured_at`.

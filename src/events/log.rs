@@ -2,7 +2,7 @@ use std::fmt::Display;
 
 use tokio::sync::watch;
 
-use crate::domain::{Epoch, Revision, SensorId};
+use crate::domain::{Epoch, Listing, Position, Revision, SensorId, Start};
 use crate::store::{Record, SensorState, Store, StoreError, StoredEvent};
 
 /// What the relay needs of the log: the store has it, and so has a list in memory, with which the relay is tested.
@@ -60,7 +60,12 @@ impl EventLog for Store {
     }
 
     async fn states_after(&self, after: Option<SensorId>, limit: u32) -> Result<Vec<SensorState>, StoreError> {
-        let page = self.page(after, limit).await?;
+        let listing = Listing {
+            start: after.map(|id| Start::After(Position::Id(id))),
+            limit,
+            ..Listing::default()
+        };
+        let page = self.list(&listing).await?;
         let state = |record: Record| SensorState {
             sensor: record.id,
             representation: Some(record.representation),

@@ -1,5 +1,7 @@
 //! What a handler takes from a request, parsed once: the sensor in the path, the query, the body.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
@@ -10,6 +12,7 @@ use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
+use percent_encoding::percent_decode_str;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
@@ -76,14 +79,45 @@ pub fn digits<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<
         .ok_or_else(|| D::Error::custom("must be a number in its range, in digits alone"))
 }
 
-fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
+/// Reads what has a text form of its own. For `#[serde(deserialize_with)]` in a query.
+///
+/// # Errors
+/// What the type says of the text.
+pub fn parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+/// The names and values of a query, decoded.
+///
+/// # Errors
+/// Names a parameter whose name or value is not UTF-8, which the decoding alone would pass over.
+pub fn query_pairs(query: &str) -> Result<impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)>, String> {
+    let is_text = |part: &str| percent_decode_str(part).decode_utf8().is_ok();
+    let foreign = query.split('&').find(|pair| !is_text(pair));
+    match foreign {
+        Some(pair) => Err(format!("{}: is not UTF-8", pair.split('=').next().unwrap_or_default())),
+        None => Ok(form_urlencoded::parse(query.as_bytes())),
+    }
+}
+
+/// Reads a query as a `T`.
+///
+/// # Errors
+/// Names a parameter that is not known, is there twice, or has no value that it may have, and says what is allowed.
+pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
+    drop(query_pairs(query)?);
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     let parameters: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
         let name = error.path().to_string();
         // Serde speaks of fields.
         format!(
             "{name}: {}",
-            error.into_inner().to_string().replace("field", "parameter")
+            error.into_inner().to_string().replace(" field `", " parameter `")
         )
     })?;
     parameters.validate().map_err(|errors| errors.to_string())?;

@@ -51,6 +51,7 @@ use crate::wire::link::LinkBase;
 pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
+pub use sensors::list::cache::PageCache;
 use strict_lines::StrictLines;
 
 /// How long running requests may take when the service stops.
@@ -81,6 +82,8 @@ pub struct HttpState {
     pub feed: Feed,
     /// The bounds of event streams.
     pub stream_limits: StreamLimits,
+    /// Pages of the list that were written before.
+    pub pages: PageCache,
     /// When it is cancelled, streams and long polls end.
     pub stop: CancellationToken,
 }

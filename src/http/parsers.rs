@@ -9,7 +9,7 @@ use super::events::EventsQuery;
 use super::extract::{Parameters, SensorPath};
 use super::negotiation::require_acceptable;
 use super::preference::Preferences;
-use super::sensors::list::ListQuery;
+use super::sensors::list::ListRequest;
 use crate::domain::{Epoch, Precondition};
 
 /// Reads the conditions of a request to a store of this epoch.
@@ -28,8 +28,9 @@ pub fn events_query(request: &HttpRequest) -> bool {
 /// Reads the query of the list; `false` when it is refused.
 #[must_use]
 pub fn list_query(request: &HttpRequest) -> bool {
-    let query = Parameters::<ListQuery>::from_request(request, &mut Payload::None);
-    query.into_inner().is_ok()
+    ListRequest::from_request(request, &mut Payload::None)
+        .into_inner()
+        .is_ok()
 }
 
 /// Reads the sensor in the path; `false` when it is none.

@@ -13,7 +13,7 @@ use super::problem::{self, Problem};
 use crate::wire::{csv, hal, xml};
 
 /// A form, made from the JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Form {
     /// What all others are made from.
     #[default]

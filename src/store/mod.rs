@@ -9,11 +9,15 @@ mod backup;
 mod cache;
 mod error;
 mod history;
+mod list;
 mod metrics;
 mod open;
+#[cfg(test)]
+mod plan_tests;
 mod reads;
 mod row;
 mod scribe;
+mod select;
 mod tail;
 mod writer;
 
@@ -28,9 +32,9 @@ use tokio_util::sync::CancellationToken;
 pub use backup::{BackupError, Restored, backup, restore};
 pub use error::{StoreError, WriteError};
 pub use history::{History, Past};
+pub use list::Page;
 pub use metrics::StoreMetrics;
 pub use open::{OpenError, migrate};
-pub use reads::Page;
 pub use writer::Outcome;
 
 use crate::clock::Clock;

@@ -9,15 +9,6 @@ use super::{Record, SensorState, Store, StoreError, StoredEvent};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp};
 use crate::failpoint::reach;
 
-/// A page of sensors, in the order of their ids.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The newest revision when the page was read.
-    pub head: Revision,
-    /// The sensors.
-    pub records: Vec<Record>,
-}
-
 /// A row of `events`.
 struct EventRow {
     revision: i64,
@@ -134,41 +125,6 @@ impl Store {
             representation: present.get(&sensor).cloned(),
         };
         Ok(sensors.iter().map(state).collect())
-    }
-
-    /// At most `limit` sensors in the order of their ids, those after the id `after`, and the revision of the store at
-    /// that instant.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn page(&self, after: Option<SensorId>, limit: u32) -> Result<Page, StoreError> {
-        let after = after.map(|id| id.to_string()).unwrap_or_default();
-        // One statement is one snapshot; a transaction on a pooled connection would be left open by a dropped request.
-        let rows = sqlx::query!(
-            r#"SELECT store.head, page.id AS "id?", page.name AS "name?", page.revision AS "revision?",
-                      page.status AS "status?", page.document AS "document?"
-               FROM store LEFT JOIN (SELECT * FROM sensors WHERE id > ? ORDER BY id LIMIT ?) AS page
-               ORDER BY page.id"#,
-            after,
-            limit
-        )
-        .fetch_all(&self.inner.reads)
-        .await?;
-        let head = Revision::new(rows.first().map_or(0, |row| row.head));
-        let rows = rows.into_iter().filter_map(|row| {
-            let (id, name, revision) = (row.id?, row.name?, row.revision?);
-            Some(SensorRow {
-                id,
-                name,
-                revision,
-                status: row.status?,
-                document: row.document?,
-            })
-        });
-        let records = rows
-            .map(|row| row.into_record(&self.inner.links))
-            .collect::<Result<_, _>>()?;
-        Ok(Page { head, records })
     }
 
     /// The same as [`Self::events_after`] from memory; `None` when the first of the events is not there.

@@ -6,7 +6,9 @@ use super::cache::Changes;
 use super::row::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, StoredEvent, WriteError};
-use crate::domain::{Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorName, SensorRef, Status};
+use crate::domain::{
+    Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Revision, Sensor, SensorName, SensorRef, Value,
+};
 use crate::failpoint::{is_planted, reach};
 use crate::wire::changes::changes;
 use crate::wire::event::{Body, payload};
@@ -71,13 +73,22 @@ impl Scribe {
         self.changes.unsettle(record.id);
         let inserted = write_one(
             connection,
-            "INSERT INTO sensors (id, name, revision, status, document) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO sensors (id, name, status, kind, unit, longitude_deg, latitude_deg, revision, value_number,
+                 updated_at_ms, document, created_at_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 record.id.to_string(),
                 record.name.as_str(),
+                sensor.properties.status.as_str(),
+                sensor.properties.kind.as_ref().map(Label::as_str),
+                sensor.properties.unit.as_ref().map(Label::as_str),
+                sensor.properties.location.map(Location::longitude_deg),
+                sensor.properties.location.map(Location::latitude_deg),
                 record.revision.get(),
-                status_text(sensor.properties.status),
-                document
+                value_number(sensor),
+                sensor.updated_at.unix_ms(),
+                document,
+                sensor.created_at.unix_ms()
             ],
         );
         if let Some(taken) = name_taken(connection, &record.name, &inserted)? {
@@ -100,17 +111,7 @@ impl Scribe {
     ) -> Step {
         let (record, document) = self.record(next)?;
         self.changes.unsettle(record.id);
-        let updated = write_one(
-            connection,
-            "UPDATE sensors SET name = ?2, revision = ?3, status = ?4, document = ?5 WHERE id = ?1",
-            params![
-                record.id.to_string(),
-                record.name.as_str(),
-                record.revision.get(),
-                status_text(next.properties.status),
-                document
-            ],
-        );
+        let updated = update(connection, current, next, &document);
         if let Some(taken) = name_taken(connection, &record.name, &updated)? {
             return Ok(Err(taken));
         }
@@ -295,6 +296,50 @@ fn name_taken<T>(
     Ok(Some(WriteError::NameTaken { holder }))
 }
 
+/// Writes a sensor that was `current` before. Where it only reports, which sensors do all day, the columns that stay are not
+/// named: SQLite would write their indexes anew.
+fn update(connection: &Connection, current: &Sensor, next: &Sensor, document: &str) -> rusqlite::Result<()> {
+    if next.properties.differ_in_value_alone(&current.properties) {
+        return write_one(
+            connection,
+            "UPDATE sensors SET revision = ?2, value_number = ?3, updated_at_ms = ?4, document = ?5 WHERE id = ?1",
+            params![
+                next.id.to_string(),
+                next.revision.get(),
+                value_number(next),
+                next.updated_at.unix_ms(),
+                document
+            ],
+        );
+    }
+    write_one(
+        connection,
+        "UPDATE sensors SET name = ?2, status = ?3, kind = ?4, unit = ?5, longitude_deg = ?6, latitude_deg = ?7, revision = ?8,
+             value_number = ?9, updated_at_ms = ?10, document = ?11 WHERE id = ?1",
+        params![
+            next.id.to_string(),
+            next.properties.name.as_str(),
+            next.properties.status.as_str(),
+            next.properties.kind.as_ref().map(Label::as_str),
+            next.properties.unit.as_ref().map(Label::as_str),
+            next.properties.location.map(Location::longitude_deg),
+            next.properties.location.map(Location::latitude_deg),
+            next.revision.get(),
+            value_number(next),
+            next.updated_at.unix_ms(),
+            document
+        ],
+    )
+}
+
+/// The value, where it is a number.
+fn value_number(sensor: &Sensor) -> Option<f64> {
+    match &sensor.properties.value {
+        Some(Value::Number(number)) => number.as_f64(),
+        _ => None,
+    }
+}
+
 /// Runs a statement that changes one row.
 fn write_one(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<()> {
     match execute(connection, sql, parameters)? {
@@ -305,11 +350,4 @@ fn write_one(connection: &Connection, sql: &str, parameters: impl Params) -> rus
 
 fn text(record: &Record) -> Result<&str, StoreError> {
     std::str::from_utf8(&record.representation).map_err(damaged)
-}
-
-const fn status_text(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Inactive => "inactive",
-    }
 }

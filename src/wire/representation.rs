@@ -145,6 +145,15 @@ pub enum StatusForm {
     Inactive,
 }
 
+impl From<Status> for StatusForm {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Active => Self::Active,
+            Status::Inactive => Self::Inactive,
+        }
+    }
+}
+
 impl From<StatusForm> for Status {
     fn from(form: StatusForm) -> Self {
         match form {
@@ -409,10 +418,7 @@ pub(super) fn properties_form(sensor: &Sensor) -> PropertiesForm {
             Value::Text(text) => ValueForm::Text(text),
         }),
         measured_at: sensor.measured_at.map(|instant| instant.to_string()),
-        status: match properties.status {
-            Status::Active => StatusForm::Active,
-            Status::Inactive => StatusForm::Inactive,
-        },
+        status: properties.status.into(),
         location: properties.location.map(|location| LocationForm {
             geometry: GeometryForm::Point,
             coordinates: location.coordinates().filter_map(input::coordinate).collect(),

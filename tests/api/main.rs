@@ -34,6 +34,8 @@ mod json_patch;
 mod links;
 mod list;
 mod list_bad_input;
+mod list_filters;
+mod list_pages;
 mod measured_at;
 mod mirror;
 mod mqtt_settings;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use sensorcast::clock::Clock;
-use sensorcast::domain::{SensorRef, delete};
+use sensorcast::domain::{Listing, SensorRef, delete};
 use sensorcast::store::{Outcome, Record, Store, WriteError};
 
 use super::fixture::{Hands, name, open, set_value};
@@ -25,6 +25,14 @@ impl Seen {
 
     fn note(&self, number: usize, revision: i64) {
         self.0[number].fetch_max(revision, Ordering::SeqCst);
+    }
+}
+
+/// The first ten sensors.
+fn ten() -> Listing {
+    Listing {
+        limit: 10,
+        ..Listing::default()
     }
 }
 
@@ -77,7 +85,7 @@ async fn write(store: Store, seen: Seen, writer: i64) {
 async fn read(store: Store, seen: Seen, stop: Arc<AtomicBool>) -> u64 {
     let mut reads = 0;
     while !stop.load(Ordering::SeqCst) {
-        for record in store.page(None, 10).await.unwrap().records {
+        for record in store.list(&ten()).await.unwrap().records {
             // What the list shows has been seen, too.
             let number = number_of(&record);
             seen.note(number, record.revision.get());

@@ -10,4 +10,5 @@
 
 mod cache;
 mod fixture;
+mod lists;
 mod retention;

@@ -104,7 +104,7 @@ enum Form {
 }
 
 #[rustfmt::skip]
-const RESPONSE_HEADERS: [Row; 15] = [
+const RESPONSE_HEADERS: [Row; 16] = [
     Row("ETag", Presence::Always, Form::Tag, "\"k3f7q2vt.42\"",
         "The strong tag of the representation, for `If-Match` and `If-None-Match`: `\"{epoch}.{revision}\"`, with a suffix for any other than uncompressed JSON"),
     Row(CURRENT_ETAG, Presence::Sometimes, Form::Tag, "\"k3f7q2vt.42\"",
@@ -123,6 +123,8 @@ const RESPONSE_HEADERS: [Row; 15] = [
         "The coding of the body, one of those that `Accept-Encoding` takes: `gzip`, `br` or `zstd`"),
     Row("Vary", Presence::Always, Form::Text, "Accept, Accept-Encoding",
         "The headers of the request on which the answer depends"),
+    Row("Link", Presence::Always, Form::Text, "<http://localhost:8000/sensors?limit=50>; rel=\"first\"",
+        "The links to other pages (RFC 8288): `first`, and `prev` and `next` where there is one"),
     Row("Retry-After", Presence::Always, Form::Seconds, "1",
         "Seconds to wait before the next attempt"),
     Row("Allow", Presence::Always, Form::Text, "GET, HEAD, OPTIONS",

@@ -1,56 +1,44 @@
 //! `GET /sensors`
 
-use actix_web::http::{StatusCode, header};
+pub mod cache;
+mod query;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use utoipa::IntoParams;
-use validator::Validate;
 
 use super::read::not_modified;
 use super::respond;
-use crate::domain::{Cursor, Precondition, SensorId};
-use crate::http::extract::{Parameters, digits};
+use crate::domain::{Cursor, Precondition, Revision, Start};
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
 use crate::store::Page;
 use crate::wire::hal::HalForm;
 use crate::wire::link::Link;
-use crate::wire::page::SensorPageForm;
-
-const DEFAULT_LIMIT: u32 = 50;
+use crate::wire::page::{SensorPage, SensorPageForm};
+use cache::{PageKey, RenderedPage};
+pub use query::ListRequest;
+use query::{ListParameters, MetadataParameters};
 
 problem_responses!(ListProblems: NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
 
-/// The parameters of the list.
-#[derive(Debug, Deserialize, Validate, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How many sensors a page has at most.
-    #[serde(default, deserialize_with = "digits")]
-    #[validate(range(min = 1, max = 500, message = "must be 1 to 500"))]
-    #[param(minimum = 1, maximum = 500, default = 50, nullable = false, example = 50)]
-    limit: Option<u32>,
-    /// Where the page starts; from the `next` link of the page before.
-    #[param(format = "uuid", nullable = false, example = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
-    cursor: Option<String>,
-}
-
 /// List the sensors
 ///
-/// A page, in the order of the ids. Follow the `next` links for all of them. `revision` is that of the store when the page was
-/// read: with the events after the revision of the first page, a list that was read while sensors changed becomes exact.
+/// A page of those that meet every filter, in the order of the ids unless `sort` says otherwise. Follow the `next` links for
+/// all of them: they lead on by the place of the last sensor in the order, so that no sensor that keeps its place is missed or
+/// comes twice, whatever else is written. `revision` is that of the store when the page was read: with the events after the
+/// revision of the first page, a list that was read while sensors changed becomes exact.
 /// As JSON, HAL, XML or CSV (a row a sensor, the metadata as JSON text).
 #[utoipa::path(
     get,
     operation_id = "listSensors",
     tag = "sensors",
     params(
-        ListQuery,
+        ListParameters,
+        MetadataParameters,
         ("If-Match" = String, Header),
         ("If-None-Match" = String, Header),
     ),
@@ -58,10 +46,11 @@ pub struct ListQuery {
         (status = 200, description = "A page of sensors", content(
             (SensorPageForm = "application/json"),
             (HalForm = "application/hal+json"),
-            (String = "application/xml", example = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><sensors><sensor><id>01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90</id><name>boiler-temp</name><link rel=\"self\" href=\"http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensor><epoch>k3f7q2vt</epoch><revision type=\"number\">45</revision><link rel=\"next\" href=\"http://localhost:8000/sensors?limit=1&amp;cursor=01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensors>"),
+            (String = "application/xml", example = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><sensors><sensor><id>01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90</id><name>boiler-temp</name><link rel=\"self\" href=\"http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensor><epoch>k3f7q2vt</epoch><revision type=\"number\">45</revision><link rel=\"next\" href=\"http://localhost:8000/sensors?limit=1&amp;cursor=id~01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensors>"),
             (String = "text/csv", example = "id,name,kind,unit,value,measured_at,status,location,metadata,revision,created_at,updated_at\r\n01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90,boiler-temp,temperature,Cel,21.5,2026-11-22T11:00:00.000Z,active,,\"{\"\"room\"\":\"\"cellar\"\"}\",42,2026-11-22T10:00:00.000Z,2026-11-22T11:00:00.123Z\r\n"),
         ), headers(
             ("ETag" = String), ("Cache-Control" = String), ("Vary" = String), ("Content-Encoding" = String),
+            ("Link" = String),
         )),
         (status = 304, description = "Nothing has changed", headers(
             ("ETag" = String), ("Cache-Control" = String), ("Vary" = String),
@@ -70,20 +59,8 @@ pub struct ListQuery {
     ),
 )]
 #[route("/sensors", method = "GET", method = "HEAD")]
-pub async fn list(
-    query: Parameters<ListQuery>,
-    request: HttpRequest,
-    state: Data<HttpState>,
-) -> Result<HttpResponse, Problem> {
+pub async fn list(asked: ListRequest, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
     let form = Form::choose(&request, &Form::OF_PAGE)?;
-    let Parameters(ListQuery { limit, cursor }) = query;
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
-    let after: Option<SensorId> = cursor.map(|cursor| cursor.parse()).transpose().map_err(|_| {
-        Problem::new(
-            &problem::MALFORMED_REQUEST,
-            "cursor: take it from the next link of a page",
-        )
-    })?;
     // The head first: a page that is read later may be newer than its tag, never older.
     let Precondition {
         if_match,
@@ -98,52 +75,77 @@ pub async fn list(
             .with_link(Link::new("latest-version", state.links().url("/sensors"))));
     }
     if if_none_match.is_some_and(|tags| tags.contain(known_head)) {
-        return Ok(not_modified(respond(
-            form,
-            StatusCode::OK,
-            known_head,
-            Bytes::new(),
-            &state,
-        )));
+        let page = respond(form, StatusCode::OK, known_head, Bytes::new(), &state);
+        return Ok(not_modified(page));
     }
-    let page = state.store.page(after, limit + 1).await?;
-    let body = render(&page, after, limit, &state).map_err(|error| {
+    let (head, page) = page(&asked, form, known_head, &state).await?;
+    let mut response = respond(form, StatusCode::OK, head, page.body, &state);
+    response.headers_mut().insert(header::LINK, page.link);
+    Ok(response)
+}
+
+/// The page as it was at a revision: that of `known_head` or a newer one.
+async fn page(
+    asked: &ListRequest,
+    form: Form,
+    known_head: Revision,
+    state: &HttpState,
+) -> Result<(Revision, RenderedPage), Problem> {
+    let mut key = PageKey {
+        head: known_head,
+        form,
+        query: asked.query_string(asked.listing.start.as_ref()),
+    };
+    if let Some(kept) = state.pages.get(&key) {
+        return Ok((known_head, kept));
+    }
+    let page = state.store.list(&asked.listing).await?;
+    let mut rendered = render(&page, asked, state).map_err(|error| {
         tracing::error!(%error, "a page cannot be written");
         Problem::of_kind(&problem::INTERNAL)
     })?;
-    let body = form.of_page(body.into(), |_| true)?;
-    Ok(respond(form, StatusCode::OK, page.head, body, &state))
+    let is_shown = |name: &str| asked.fields.as_ref().is_none_or(|fields| fields.contains(name));
+    rendered.body = form.of_page(rendered.body, is_shown)?;
+    // Of the snapshot, which may be newer.
+    key.head = page.head;
+    state.pages.insert(key, rendered.clone());
+    Ok((page.head, rendered))
 }
 
-/// `page` has one sensor more than `limit` when another page follows.
-fn render(page: &Page, after: Option<SensorId>, limit: u32, state: &HttpState) -> serde_json::Result<String> {
-    let shown = &page.records[..page.records.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
-    let next = shown
-        .last()
-        .filter(|_| page.records.len() > shown.len())
-        .map(|last| last.id);
-    let items = shown
-        .iter()
-        .map(|record| serde_json::from_slice::<&RawValue>(&record.representation));
-    serde_json::to_string(&SensorPageForm {
-        items: items.collect::<serde_json::Result<_>>()?,
+fn render(page: &Page, asked: &ListRequest, state: &HttpState) -> anyhow::Result<RenderedPage> {
+    let links = links(page, asked, state);
+    let frame = SensorPage {
         epoch: state.store.epoch().as_str(),
         revision: page.head.get(),
-        links: links(page, after, next, limit, state),
+        count: page.count,
+        links: &links,
+    };
+    let whole = page.records.iter().map(|record| &record.representation);
+    let body = match &asked.fields {
+        None => frame.write(&whole.collect::<Vec<_>>())?,
+        Some(fields) => {
+            let parts = whole.map(|representation| fields.of(representation));
+            frame.write(&parts.collect::<serde_json::Result<Vec<_>>>()?)?
+        }
+    };
+    Ok(RenderedPage {
+        body: Bytes::from(body),
+        link: link_header(&links)?,
     })
 }
 
-fn links(page: &Page, after: Option<SensorId>, next: Option<SensorId>, limit: u32, state: &HttpState) -> Vec<Link> {
+fn links(page: &Page, asked: &ListRequest, state: &HttpState) -> Vec<Link> {
     let base = state.links();
-    let url = |after: Option<SensorId>| match after {
-        Some(id) => base.url(&format!("/sensors?limit={limit}&cursor={id}")),
-        None => base.url(&format!("/sensors?limit={limit}")),
+    let link = |relation, start: Option<&Start>| {
+        Link::new(relation, base.url(&format!("/sensors?{}", asked.query_string(start))))
     };
-    let mut links = vec![Link::new("self", url(after)), Link::new("first", url(None))];
-    links.extend(next.map(|next| Link::new("next", url(Some(next)))));
+    let start = asked.listing.start.as_ref();
+    let mut links = vec![link("self", start), link("first", None)];
+    links.extend(page.previous.as_ref().map(|start| link("prev", Some(start))));
+    links.extend(page.next.as_ref().map(|start| link("next", Some(start))));
     links.push(Link::action("create", base.url("/sensors"), "POST", "application/json"));
     links.push(base.monitor("sensors/+"));
-    if after.is_none() {
+    if start.is_none() {
         // Only here: after the revision of a later page, changes of what the first page showed would be missed.
         let cursor = Cursor {
             epoch: state.store.epoch().clone(),
@@ -152,4 +154,13 @@ fn links(page: &Page, after: Option<SensorId>, next: Option<SensorId>, limit: u3
         links.push(Link::new("events", base.url(&format!("/events?after={cursor}"))));
     }
     links
+}
+
+/// The links to other pages as a header (RFC 8288 §3).
+fn link_header(links: &[Link]) -> Result<HeaderValue, header::InvalidHeaderValue> {
+    let pages = links
+        .iter()
+        .filter(|link| ["first", "prev", "next"].contains(&link.rel));
+    let values = pages.map(|link| format!("<{}>; rel=\"{}\"", link.href, link.rel));
+    HeaderValue::from_str(&values.collect::<Vec<_>>().join(", "))
 }
