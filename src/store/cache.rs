@@ -157,6 +157,11 @@ impl Changes {
         self.sensors.insert(record.id, Some(record));
     }
 
+    /// What was written of the sensor is taken back, while the transaction goes on: the next reader finds out what is there.
+    pub(super) fn take_back(&mut self, id: SensorId) {
+        self.sensors.insert(id, None);
+    }
+
     /// What was written is committed.
     pub(super) fn settle(&mut self) {
         for (id, record) in self.sensors.drain() {

@@ -125,6 +125,7 @@ impl Store {
                 epoch: epoch.clone(),
                 links: links.clone(),
                 changes: Changes::new(cache.clone()),
+                events: Vec::new(),
             },
             clock: options.clock,
             retention: options.retention,

@@ -6,9 +6,11 @@ use super::cache::Changes;
 use super::row::{SensorRow, damaged};
 use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, WriteError};
-use crate::domain::{Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorName, SensorRef, Status};
+use crate::domain::{
+    Change, ChangeKind, Epoch, EventForm, Moment, Revision, Sensor, SensorId, SensorName, SensorRef, Status,
+};
 use crate::failpoint::{is_planted, reach};
-use crate::wire::event::{Body, payload};
+use crate::wire::event::{BatchForm, Body, in_batch, payload};
 use crate::wire::link::LinkBase;
 use crate::wire::merge_patch;
 use crate::wire::representation::{self, representation};
@@ -19,13 +21,25 @@ pub(super) struct Scribe {
     pub links: LinkBase,
     /// What the transaction has changed so far, for those who read without a query.
     pub changes: Changes,
+    /// The events of the changes that were made and not written down yet.
+    pub events: Vec<NewEvent>,
+}
+
+/// A row of `events` that is to be written.
+pub(super) struct NewEvent {
+    moment: Moment,
+    sensor: SensorId,
+    kind: ChangeKind,
+    name: SensorName,
+    former_name: Option<SensorName>,
+    payload: String,
 }
 
 /// What a step gives: an answer for its client, or a failure of the store, which undoes the whole group.
 type Step = Result<Result<Outcome, WriteError>, StoreError>;
 
 impl Scribe {
-    /// Lets `decide` see the sensor and does what it says, in a savepoint: sensor and event, or neither.
+    /// Lets `decide` see the sensor and does what it says, in a savepoint. The event waits for [`Scribe::write_events`].
     pub(super) fn write(
         &mut self,
         connection: &Connection,
@@ -84,7 +98,7 @@ impl Scribe {
         }
         inserted?;
         let state = Body::State(text(&record)?);
-        self.append(connection, ChangeKind::Created, None, sensor, state, moment)?;
+        self.append(ChangeKind::Created, None, sensor, state, moment)?;
         self.changes.becomes(record.clone());
         Ok(Ok(Outcome::Created(record)))
     }
@@ -126,7 +140,7 @@ impl Scribe {
                 Body::Changes(&changes)
             }
         };
-        self.append(connection, ChangeKind::Modified, Some(current), next, body, moment)?;
+        self.append(ChangeKind::Modified, Some(current), next, body, moment)?;
         self.changes.becomes(record.clone());
         Ok(Ok(Outcome::Modified(record)))
     }
@@ -138,14 +152,13 @@ impl Scribe {
         let id = current.id.to_string();
         write_one(connection, "DELETE FROM sensors WHERE id = ?", [id])?;
         let kind = ChangeKind::Deleted;
-        self.append(connection, kind, Some(current), current, Body::Gone, moment)?;
+        self.append(kind, Some(current), current, Body::Gone, moment)?;
         Ok(Ok(Outcome::Deleted(current.id, moment.revision)))
     }
 
-    /// Appends an event to the log: the only place that does. `sensor` is the sensor as it is now, or was last.
+    /// Has an event written to the log. `sensor` is the sensor as it is now, or was last.
     fn append(
-        &self,
-        connection: &Connection,
+        &mut self,
         kind: ChangeKind,
         before: Option<&Sensor>,
         sensor: &Sensor,
@@ -158,25 +171,71 @@ impl Scribe {
         let former_name = before
             .map(|before| &before.properties.name)
             .filter(|former| *former != name);
-        if is_planted("bug.event-outside-transaction") {
-            connection.execute_batch("RELEASE write; COMMIT; BEGIN IMMEDIATE; SAVEPOINT write")?;
+        self.events.push(NewEvent {
+            moment,
+            sensor: sensor.id,
+            kind,
+            name: name.clone(),
+            former_name: former_name.cloned(),
+            payload,
+        });
+        Ok(())
+    }
+
+    /// Writes the events to the log: the only place that does. `batch` is that which all of them are part of.
+    pub(super) fn write_events(&mut self, connection: &Connection, batch: Option<&str>) -> Result<(), StoreError> {
+        if batch.is_none() && is_planted("bug.event-outside-transaction") {
+            connection.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
         }
-        reach("store.before-event")?;
-        write_one(
-            connection,
-            "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![
-                moment.revision.get(),
-                sensor.id.to_string(),
-                kind.as_str(),
-                moment.now.unix_ms(),
-                payload,
-                name.as_str(),
-                former_name.map(SensorName::as_str)
-            ],
-        )?;
-        Ok(reach("store.after-event")?)
+        let count = self.events.len();
+        for (index, event) in self.events.drain(..).enumerate() {
+            let payload = match batch {
+                Some(id) => in_batch(&event.payload, BatchForm { id, index, count }).map_err(damaged)?,
+                None => event.payload,
+            };
+            reach("store.before-event")?;
+            write_one(
+                connection,
+                "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    event.moment.revision.get(),
+                    event.sensor.to_string(),
+                    event.kind.as_str(),
+                    event.moment.now.unix_ms(),
+                    payload,
+                    event.name.as_str(),
+                    event.former_name.as_ref().map(SensorName::as_str)
+                ],
+            )?;
+            reach("store.after-event")?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the changes whose events are not written: they are rolled back.
+    pub(super) fn take_back(&mut self) {
+        for event in self.events.drain(..) {
+            self.changes.take_back(event.sensor);
+        }
+    }
+
+    /// The refusal, told of the sensor as it is when the changes before it are rolled back.
+    pub(super) fn as_it_is(
+        &self,
+        connection: &Connection,
+        target: &SensorRef,
+        mut error: WriteError,
+    ) -> Result<WriteError, StoreError> {
+        let find = |sensor: &SensorRef| find(connection, sensor, &self.links);
+        match &mut error {
+            WriteError::Refused { current, .. } => *current = find(target)?.map(Box::new),
+            WriteError::NameTaken { holder: Some(id) } if find(&SensorRef::Id(*id))?.is_none() => {
+                error = WriteError::NameTaken { holder: None };
+            }
+            _ => {}
+        }
+        Ok(error)
     }
 
     fn record(&self, sensor: &Sensor) -> Result<(Record, String), StoreError> {
@@ -282,7 +341,7 @@ fn name_taken<T>(
     }
     let mut statement = connection.prepare_cached("SELECT id FROM sensors WHERE name = ?")?;
     let holder: String = statement.query_row([name.as_str()], |row| row.get(0))?;
-    let holder = holder.parse().map_err(damaged)?;
+    let holder = Some(holder.parse().map_err(damaged)?);
     Ok(Some(WriteError::NameTaken { holder }))
 }
 
