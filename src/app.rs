@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
 use crate::failpoint::pass;
-use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening, PageCache};
+use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening, PageCache, Running};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
 use crate::store::{Options, Retention, Store};
@@ -99,6 +99,7 @@ impl App {
             cors_origins: config.http.cors_origins.clone(),
             limits: config.http.limits,
             delivery: delivery(&config),
+            running: Running::default(),
             registry: Arc::new(registry),
             metrics,
             feed: Feed::new(store.clone()),

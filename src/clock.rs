@@ -43,6 +43,13 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// A fresh id of a batch, of the same kind.
+#[must_use]
+pub fn new_batch_id() -> String {
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+    Uuid::now_v7().to_string()
+}
+
 /// A fresh id: a UUID of version 7 (RFC 9562 §5.7), so that ids made here sort by when they were made.
 #[must_use]
 pub fn new_sensor_id() -> SensorId {

@@ -65,6 +65,8 @@ pub enum CorsOrigins {
 pub struct HttpLimits {
     /// The largest body: 413.
     pub body_bytes: usize,
+    /// The largest body of a batch: 413.
+    pub batch_bytes: usize,
     /// The longest URL: 414.
     pub url_bytes: usize,
     /// The largest header section: 431. Above 128 KiB the parser has a limit of its own.
@@ -81,6 +83,7 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             body_bytes: 64 * 1024,
+            batch_bytes: 4 * 1024 * 1024,
             url_bytes: 8 * 1024,
             header_bytes: 32 * 1024,
             head_timeout: Duration::from_secs(5),

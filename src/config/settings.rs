@@ -46,6 +46,11 @@ pub(crate) struct Settings {
     #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
     http_max_body_bytes: usize,
 
+    /// The largest body of a batch, in bytes (413)
+    #[arg(long, env, global = true, default_value = "4194304", value_parser = values::positive)]
+    #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
+    http_max_batch_bytes: usize,
+
     /// The longest URL, in bytes (414)
     #[arg(long, env, global = true, default_value = "8192", value_parser = values::positive)]
     #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
@@ -151,6 +156,7 @@ impl Settings {
                 cors_origins: self.cors_origins,
                 limits: HttpLimits {
                     body_bytes: self.http_max_body_bytes,
+                    batch_bytes: self.http_max_batch_bytes,
                     url_bytes: self.http_max_url_bytes,
                     header_bytes: self.http_max_header_bytes,
                     head_timeout: self.http_head_timeout_ms,

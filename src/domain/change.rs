@@ -60,6 +60,8 @@ pub enum Refusal {
     Inactive,
     /// The sensor would break these rules.
     Invalid(Vec<Fault>),
+    /// The request cannot be used, whatever the sensor is: whoever made it knows why.
+    Unusable,
 }
 
 /// The place of a change in order and in time.

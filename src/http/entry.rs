@@ -59,6 +59,7 @@ pub async fn entry(
             Link::new("self", base.url("/")),
             Link::new("collection", base.url("/sensors")),
             Link::action("create", base.url("/sensors"), "POST", "application/json"),
+            Link::action("batch", base.url("/batch"), "POST", "application/json"),
             Link::new("events", base.url("/events")),
             base.monitor("sensors/+"),
             Link::new("service-desc", base.url("/openapi.json")),

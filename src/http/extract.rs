@@ -21,10 +21,12 @@ use url::form_urlencoded;
 use validator::Validate;
 
 use super::HttpState;
-use super::negotiation::{require_acceptable, require_media_type};
+use super::idempotency;
+use super::negotiation::{media_type_of, require_acceptable};
 use super::problem::{self, Problem};
 use crate::config::HttpLimits;
 use crate::domain::{Fault, SensorRef};
+use crate::store::Once;
 use crate::wire::json::{self, ParseError};
 
 /// The sensor that the path addresses: `/sensors/{sensor}`.
@@ -38,8 +40,14 @@ impl FromRequest for SensorPath {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let segment = request.match_info().get("sensor").unwrap_or_default();
         let sensor = segment.parse().map(Self);
-        ready(sensor.map_err(|_| Problem::new(&problem::NOT_FOUND, "a sensor has a UUID and a name; this is neither")))
+        ready(sensor.map_err(|_| not_a_sensor()))
     }
+}
+
+/// The problem of a path that no sensor can have.
+#[must_use]
+pub fn not_a_sensor() -> Problem {
+    Problem::new(&problem::NOT_FOUND, "a sensor has a UUID and a name; this is neither")
 }
 
 /// The query parameters as a `T`, which lists all that there are and validates their ranges.
@@ -186,6 +194,14 @@ pub struct Body<T> {
 }
 
 impl<T> Body<T> {
+    /// What tells the request from others, when the client says that it may come again.
+    ///
+    /// # Errors
+    /// 400 when it says so in another form.
+    pub fn once(&self, request: &HttpRequest) -> Result<Option<Once>, Problem> {
+        idempotency::of(request, self.media_type, &self.bytes)
+    }
+
     /// What it says. The problem of one that cannot be read is kept, because preconditions come first.
     #[must_use]
     pub fn input(&self) -> Input {
@@ -216,7 +232,7 @@ fn parse(bytes: &[u8]) -> Result<Json, Problem> {
 }
 
 /// Reads plain text: what is a number or a boolean to JSON is that, and all else is text.
-fn scalar(bytes: &[u8]) -> Result<Json, Problem> {
+pub fn scalar(bytes: &[u8]) -> Result<Json, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Problem::new(&problem::MALFORMED_REQUEST, format!("the text is not UTF-8: {error}")))?;
     match json::parse(bytes) {
@@ -236,18 +252,31 @@ impl<T: BodyType> FromRequest for Body<T> {
         let limits = request
             .app_data::<Data<HttpState>>()
             .map_or_else(HttpLimits::default, |state| state.limits);
-        Box::pin(async move {
-            let read = timeout(limits.body_timeout, read(&request, payload, limits.body_bytes)).await;
-            let bytes = read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))??;
-            let media_type = require_media_type(&request, T::MEDIA_TYPES, T::ADVERTISE)?;
-            require_acceptable(&request, &mime::APPLICATION_JSON)?;
-            Ok(Self {
-                bytes,
-                media_type,
-                taken: PhantomData,
-            })
-        })
+        Box::pin(async move { read_body(&request, payload, limits.body_bytes).await })
     }
+}
+
+/// Reads a body of at most `max_bytes`.
+///
+/// # Errors
+/// 408, 413, 415 and 406.
+pub async fn read_body<T: BodyType>(
+    request: &HttpRequest,
+    payload: Payload,
+    max_bytes: usize,
+) -> Result<Body<T>, Problem> {
+    let limits = request
+        .app_data::<Data<HttpState>>()
+        .map_or_else(HttpLimits::default, |state| state.limits);
+    let read = timeout(limits.body_timeout, read(request, payload, max_bytes)).await;
+    let bytes = read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))??;
+    let media_type = media_type_of(request.headers(), T::MEDIA_TYPES, T::ADVERTISE)?;
+    require_acceptable(request, &mime::APPLICATION_JSON)?;
+    Ok(Body {
+        bytes,
+        media_type,
+        taken: PhantomData,
+    })
 }
 
 async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {

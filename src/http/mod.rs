@@ -2,6 +2,7 @@
 //! never owns a write transaction.
 
 mod allow;
+mod batch;
 mod coding;
 mod conditional;
 mod cors;
@@ -11,6 +12,7 @@ mod events;
 mod extract;
 mod frame;
 mod health;
+mod idempotency;
 mod metrics;
 mod negotiation;
 mod openapi;
@@ -49,6 +51,7 @@ use crate::events::{Feed, RelayStatus};
 use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
+pub use idempotency::Running;
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
 pub use sensors::list::cache::PageCache;
@@ -74,6 +77,8 @@ pub struct HttpState {
     pub limits: HttpLimits,
     /// How the events are delivered, for the document that says so.
     pub delivery: Delivery,
+    /// The requests with an `Idempotency-Key` that are being done.
+    pub running: Running,
     /// All metrics of the process.
     pub registry: Arc<Registry>,
     /// Those of this side.

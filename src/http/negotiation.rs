@@ -1,7 +1,7 @@
 //! Media types: which the client accepts, which it sends.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, Accept, Header};
+use actix_web::http::header::{self, Accept, Header, HeaderMap};
 use mime::Mime;
 
 use super::coding::AcceptedCodings;
@@ -73,8 +73,8 @@ fn specificity(range: &Mime, offered: &Mime) -> Option<u8> {
 ///
 /// # Errors
 /// 415, with `taken` in the header `advertise` (`Accept-Post`, `Accept-Patch`, or `Accept`).
-pub fn require_media_type(
-    request: &HttpRequest,
+pub fn media_type_of(
+    headers: &HeaderMap,
     taken: &'static [&'static str],
     advertise: &'static str,
 ) -> Result<&'static str, Problem> {
@@ -85,11 +85,11 @@ pub fn require_media_type(
                 .unwrap_or_else(|_| header::HeaderValue::from_static("*/*")),
         )
     };
-    if request.headers().contains_key(header::CONTENT_ENCODING) {
+    if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(refused("a body is taken without a Content-Encoding".to_owned()));
     }
     let wanted = || format!("the Content-Type has to be {}, in UTF-8", taken.join(" or "));
-    let mut values = request.headers().get_all(header::CONTENT_TYPE);
+    let mut values = headers.get_all(header::CONTENT_TYPE);
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(refused(wanted()));
     };

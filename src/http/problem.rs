@@ -111,6 +111,7 @@ pub struct Problem {
     kind: &'static Kind,
     detail: String,
     errors: Vec<Fault>,
+    index: Option<u16>,
     links: Vec<Link>,
     // Boxed, because few problems have them.
     log_bounds: Option<Box<LogBounds>>,
@@ -149,6 +150,10 @@ pub struct ProblemForm<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FaultForm<'a>>,
+    /// Which operation of a batch it is that cannot be done, the first being 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 499, nullable = false, example = 0)]
+    index: Option<u16>,
     /// The life of the store that `oldest` and `head` belong to; on 410.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[a-z2-7]{8}$", nullable = false, example = "k3f7q2vt")]
@@ -186,6 +191,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
+            index: None,
             links: Vec::new(),
             log_bounds: None,
             headers: Vec::new(),
@@ -209,6 +215,25 @@ impl Problem {
             errors,
             ..Self::new(&INVALID, detail)
         }
+    }
+
+    /// The body does not go with the key that it was sent with.
+    #[must_use]
+    pub fn key_reused() -> Self {
+        Self {
+            errors: vec![Fault::new("", "is not what was sent with this Idempotency-Key before")],
+            ..Self::of_kind(&KEY_REUSED)
+        }
+    }
+
+    /// The same problem of an operation of a batch: the pointers lead into the batch.
+    #[must_use]
+    pub fn of_operation(mut self, index: usize) -> Self {
+        self.index = u16::try_from(index).ok();
+        for fault in &mut self.errors {
+            fault.pointer = format!("/operations/{index}/body{}", fault.pointer);
+        }
+        self
     }
 
     /// Adds a way out.
@@ -250,6 +275,7 @@ impl Problem {
     pub fn respond(&self, links: &LinkBase, instance: &str) -> HttpResponse {
         let bounds = self.log_bounds.as_deref();
         let document = ProblemForm {
+            index: self.index,
             epoch: bounds.map(|bounds| bounds.epoch.as_str()),
             oldest: bounds.map(|bounds| bounds.oldest.get()),
             head: bounds.map(|bounds| bounds.head.get()),
@@ -281,6 +307,7 @@ impl<'a> ProblemForm<'a> {
             detail,
             instance,
             errors: errors.iter().map(FaultForm::from).collect(),
+            index: None,
             epoch: None,
             oldest: None,
             head: None,

@@ -108,6 +108,10 @@ kinds! {
         "A test of the JSON Patch fails, or a place that it names is not there. None of its operations was done.",
         "Read the sensor again (the `latest-version` link) and make the patch anew; the detail names the operation, the first being 0.",
         example("PATCH /sensors/boiler-temp", "operation 0: /value has another value").link("latest-version");
+    STILL_RUNNING, CONFLICT, "request-still-running", "The request is still being done",
+        "Another request with this Idempotency-Key is being done.",
+        "Send it again after the seconds in Retry-After: the answer will be that of the first one.",
+        example("POST /sensors", "Another request with this Idempotency-Key is being done.");
     CURSOR_EXPIRED, GONE, "cursor-expired", "The events after the cursor are no longer kept",
         "The cursor is older than the oldest event that is kept, or it belongs to another epoch: the store was restored from a backup. `oldest` and `head` tell which events there are.",
         "Read the sensors again (the `collection` link), and go on with the events after that.",
@@ -148,6 +152,10 @@ kinds! {
         "The body is valid JSON, but not a valid sensor.",
         "Each entry of `errors` points at a member and says what is allowed there.",
         example("POST /sensors", "1 member breaks a rule; see errors").fault("/value", "must be a number, a boolean or text");
+    KEY_REUSED, UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key belongs to another request",
+        "Within the last 24 hours a request with the same Idempotency-Key had another method, path or body. Nothing was changed.",
+        "Make a new key, such as a UUID, for every request that is not sent again.",
+        example("POST /sensors", "Make a new key, such as a UUID, for every request that is not sent again.").fault("", "is not what was sent with this Idempotency-Key before");
     OVERLOADED, SERVICE_UNAVAILABLE, "overloaded", "Too many writes wait",
         "Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",

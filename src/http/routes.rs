@@ -4,7 +4,7 @@
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::allow::allow;
-use super::{documents, entry, events, health, metrics, problem_pages, sensors};
+use super::{batch, documents, entry, events, health, metrics, problem_pages, sensors};
 
 /// Every route of the service but the pages of Swagger UI.
 pub fn configure(routes: &mut ServiceConfig) {
@@ -16,6 +16,10 @@ pub fn configure(routes: &mut ServiceConfig) {
     routes.service(sensors::list::list);
     routes.service(sensors::create::create);
     routes.service(allow("/sensors", "GET, HEAD, POST, OPTIONS"));
+
+    // POST /batch
+    routes.service(batch::batch);
+    routes.service(allow("/batch", "POST, OPTIONS"));
 
     // GET, PUT, PATCH, DELETE /sensors/{sensor}
     routes.service(sensors::read::read);

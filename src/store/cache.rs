@@ -172,6 +172,11 @@ impl Changes {
         self.tail.prune(oldest);
     }
 
+    /// What was written of the sensor is taken back, while the transaction goes on: the next reader finds out what is there.
+    pub(super) fn take_back(&mut self, id: SensorId) {
+        self.sensors.insert(id, None);
+    }
+
     /// What was written is committed.
     pub(super) fn settle(&mut self) {
         self.tail.extend(self.events.drain(..));

@@ -31,11 +31,14 @@ pub enum WriteError {
         current: Option<Box<Record>>,
     },
     /// Another sensor has the name.
-    #[error("the name is taken by {holder}")]
+    #[error("the name is taken")]
     NameTaken {
-        /// That sensor.
-        holder: SensorId,
+        /// That sensor; `None` when it was to be made by the same batch, and is not.
+        holder: Option<SensorId>,
     },
+    /// The key of the request belongs to another one.
+    #[error("the key was used for another request")]
+    KeyReused,
     /// More writes wait than the store is willing to hold; try again soon.
     #[error("too many writes wait")]
     QueueFull,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 
 use super::row::damaged;
@@ -145,12 +144,7 @@ impl Store {
         let status = sensor.properties.status;
         let document = representation::document(&sensor).map_err(damaged)?;
         let representation = representation::representation(&document, &id.to_string(), status, self.links());
-        Ok(Record {
-            id,
-            name: sensor.properties.name,
-            revision,
-            representation: Bytes::from(representation),
-        })
+        Record::new(id, sensor.properties.name, revision, representation)
     }
 }
 

@@ -6,11 +6,13 @@
 //! ([`cache`], [`tail`]). What is committed shows in [`Store::head`].
 
 mod backup;
+mod batch;
 mod cache;
 mod error;
 mod history;
 mod list;
 mod metrics;
+mod once;
 mod open;
 #[cfg(test)]
 mod plan_tests;
@@ -30,12 +32,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackupError, Restored, backup, restore};
+pub use batch::BatchOutcome;
 pub use error::{StoreError, WriteError};
 pub use history::{History, Past};
 pub use list::Page;
 pub use metrics::StoreMetrics;
+pub use once::Once;
 pub use open::{OpenError, migrate};
-pub use writer::Outcome;
+pub use writer::{Decide, Outcome};
 
 use crate::clock::Clock;
 use crate::domain::{
@@ -43,6 +47,8 @@ use crate::domain::{
 };
 use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
+use crate::wire::representation::updated_at;
+use batch::Batch;
 use cache::RecordCache;
 use tail::Tail;
 use writer::{Command, Note, Write};
@@ -101,8 +107,23 @@ pub struct Record {
     pub name: SensorName,
     /// The revision.
     pub revision: Revision,
+    /// When it became what it is.
+    pub updated_at: Timestamp,
     /// Its JSON, links included.
     pub representation: Bytes,
+}
+
+impl Record {
+    fn new(id: SensorId, name: SensorName, revision: Revision, representation: String) -> Result<Self, StoreError> {
+        let updated_at = updated_at(representation.as_bytes()).ok_or_else(|| row::damaged("an instant"))?;
+        Ok(Self {
+            id,
+            name,
+            revision,
+            updated_at,
+            representation: representation.into(),
+        })
+    }
 }
 
 /// What is true of a sensor now: its JSON, or that it is not there.
@@ -146,22 +167,62 @@ impl Store {
     where
         D: FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send + 'static,
     {
+        self.write_once(target, Box::new(decide), None).await
+    }
+
+    /// As [`Store::write`]; when `once` says that the request was done before, nothing is done, and the answer is that of then.
+    ///
+    /// # Errors
+    /// As [`Store::write`], and [`WriteError::KeyReused`].
+    pub async fn write_once(
+        &self,
+        target: SensorRef,
+        decide: Decide,
+        once: Option<Once>,
+    ) -> Result<Outcome, WriteError> {
         let (reply, answer) = oneshot::channel();
-        let write = Write {
+        self.enqueue(Command::Write(Write {
             target,
-            decide: Some(Box::new(decide)),
+            decide: Some(decide),
+            once,
             result: None,
             reply,
-        };
-        self.inner
-            .commands
-            .try_send(Command::Write(write))
-            .map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => WriteError::QueueFull,
-                mpsc::error::TrySendError::Closed(_) => WriteError::Store(StoreError::Stopped),
-            })?;
-        self.inner.metrics.queue_depth.set(self.queued());
+        }))?;
         answer.await.unwrap_or(Err(WriteError::OutcomeUnknown))
+    }
+
+    /// Makes several changes in their order, with no other between them; `atomic` ones all or none. `id` is what their events
+    /// have in common.
+    ///
+    /// # Errors
+    /// When the store could not do it; what keeps it from making a single change stands in the outcome.
+    pub async fn write_batch(
+        &self,
+        id: String,
+        writes: Vec<(SensorRef, Decide)>,
+        atomic: bool,
+    ) -> Result<BatchOutcome, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Command::Batch(Batch {
+            id,
+            atomic,
+            writes,
+            result: None,
+            reply,
+        }))?;
+        match answer.await {
+            Ok(result) => result.map_err(WriteError::Store),
+            Err(_) => Err(WriteError::OutcomeUnknown),
+        }
+    }
+
+    fn enqueue(&self, command: Command) -> Result<(), WriteError> {
+        self.inner.commands.try_send(command).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => WriteError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => WriteError::Store(StoreError::Stopped),
+        })?;
+        self.inner.metrics.queue_depth.set(self.queued());
+        Ok(())
     }
 
     /// Remembers that the broker has acknowledged every event up to and including `revision`.

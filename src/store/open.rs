@@ -126,6 +126,7 @@ impl Store {
                 epoch: epoch.clone(),
                 links: links.clone(),
                 changes: Changes::new(cache.clone(), tail.clone()),
+                events: Vec::new(),
             },
             clock: options.clock,
             retention: options.retention,

@@ -21,12 +21,9 @@ impl SensorRow {
             "active" => Status::Active,
             _ => Status::Inactive,
         };
-        Ok(Record {
-            id,
-            name: self.name.parse().map_err(damaged)?,
-            revision: Revision::new(self.revision),
-            representation: representation(&self.document, &self.id, status, links).into(),
-        })
+        let name = self.name.parse().map_err(damaged)?;
+        let representation = representation(&self.document, &self.id, status, links);
+        Record::new(id, name, Revision::new(self.revision), representation)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::failpoint::{is_planted, reach};
 use crate::wire::changes::changes;
-use crate::wire::event::{Body, payload};
+use crate::wire::event::{BatchForm, Body, in_batch, payload};
 use crate::wire::link::LinkBase;
 use crate::wire::representation::{self, representation};
 use crate::wire::stored;
@@ -22,13 +22,15 @@ pub(super) struct Scribe {
     pub links: LinkBase,
     /// What the transaction has changed so far, for those who read without a query.
     pub changes: Changes,
+    /// The events of the changes that were made and not written down yet.
+    pub events: Vec<StoredEvent>,
 }
 
 /// What a step gives: an answer for its client, or a failure of the store, which undoes the whole group.
 type Step = Result<Result<Outcome, WriteError>, StoreError>;
 
 impl Scribe {
-    /// Lets `decide` see the sensor and does what it says, in a savepoint: sensor and event, or neither.
+    /// Lets `decide` see the sensor and does what it says, in a savepoint. The event waits for [`Scribe::write_events`].
     pub(super) fn write(
         &mut self,
         connection: &Connection,
@@ -95,8 +97,8 @@ impl Scribe {
             return Ok(Err(taken));
         }
         inserted?;
-        let state = Body::State(text(&record)?);
-        self.append(connection, ChangeKind::Created, None, sensor, state, moment)?;
+        let state = Body::State(text(&record.representation)?);
+        self.append(ChangeKind::Created, None, sensor, state, moment)?;
         self.changes.becomes(record.clone());
         Ok(Ok(Outcome::Created(record)))
     }
@@ -118,7 +120,7 @@ impl Scribe {
         updated?;
         let mut patch;
         let body = match form {
-            EventForm::State => Body::State(text(&record)?),
+            EventForm::State => Body::State(text(&record.representation)?),
             EventForm::Changes => {
                 patch = changes(current, next, &self.links).map_err(damaged)?;
                 if is_planted("bug.patch-misses-member") {
@@ -127,7 +129,7 @@ impl Scribe {
                 Body::Changes(&patch)
             }
         };
-        self.append(connection, ChangeKind::Modified, Some(current), next, body, moment)?;
+        self.append(ChangeKind::Modified, Some(current), next, body, moment)?;
         self.changes.becomes(record.clone());
         Ok(Ok(Outcome::Modified(record)))
     }
@@ -139,14 +141,13 @@ impl Scribe {
         let id = current.id.to_string();
         write_one(connection, "DELETE FROM sensors WHERE id = ?", [id])?;
         let kind = ChangeKind::Deleted;
-        self.append(connection, kind, Some(current), current, Body::Gone, moment)?;
+        self.append(kind, Some(current), current, Body::Gone, moment)?;
         Ok(Ok(Outcome::Deleted(current.id, moment.revision)))
     }
 
-    /// Appends an event to the log: the only place that does. `sensor` is the sensor as it is now, or was last.
+    /// Has an event written to the log. `sensor` is the sensor as it is now, or was last.
     fn append(
         &mut self,
-        connection: &Connection,
         kind: ChangeKind,
         before: Option<&Sensor>,
         sensor: &Sensor,
@@ -159,25 +160,7 @@ impl Scribe {
         let former_name = before
             .map(|before| before.properties.name.as_str())
             .filter(|former| *former != name);
-        if is_planted("bug.event-outside-transaction") {
-            connection.execute_batch("RELEASE write; COMMIT; BEGIN IMMEDIATE; SAVEPOINT write")?;
-        }
-        reach("store.before-event")?;
-        write_one(
-            connection,
-            "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![
-                moment.revision.get(),
-                sensor.id.to_string(),
-                kind.as_str(),
-                moment.now.unix_ms(),
-                payload,
-                name,
-                former_name
-            ],
-        )?;
-        self.changes.append(StoredEvent {
+        self.events.push(StoredEvent {
             revision: moment.revision,
             sensor: sensor.id,
             name: name.into(),
@@ -186,19 +169,76 @@ impl Scribe {
             committed_at: moment.now,
             payload: payload.into(),
         });
-        Ok(reach("store.after-event")?)
+        Ok(())
+    }
+
+    /// Writes the events to the log: the only place that does. `batch` is that which all of them are part of.
+    pub(super) fn write_events(&mut self, connection: &Connection, batch: Option<&str>) -> Result<(), StoreError> {
+        if batch.is_none() && is_planted("bug.event-outside-transaction") {
+            connection.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+        }
+        let count = self.events.len();
+        for (index, mut event) in self.events.drain(..).enumerate() {
+            if let Some(id) = batch {
+                let form = BatchForm { id, index, count };
+                event.payload = in_batch(text(&event.payload)?, form).map_err(damaged)?.into();
+            }
+            reach("store.before-event")?;
+            write_one(
+                connection,
+                "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    event.revision.get(),
+                    event.sensor.to_string(),
+                    event.kind.as_str(),
+                    event.committed_at.unix_ms(),
+                    text(&event.payload)?,
+                    event.name,
+                    event.former_name
+                ],
+            )?;
+            self.changes.append(event);
+            reach("store.after-event")?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the changes whose events are not written: they are rolled back.
+    pub(super) fn take_back(&mut self) {
+        for event in self.events.drain(..) {
+            self.changes.take_back(event.sensor);
+        }
+    }
+
+    /// The refusal, told of the sensor as it is when the changes before it are rolled back.
+    pub(super) fn as_it_is(
+        &self,
+        connection: &Connection,
+        target: &SensorRef,
+        mut error: WriteError,
+    ) -> Result<WriteError, StoreError> {
+        let find = |sensor: &SensorRef| find(connection, sensor, &self.links);
+        match &mut error {
+            WriteError::Refused { current, .. } => *current = find(target)?.map(Box::new),
+            WriteError::NameTaken { holder: Some(id) } if find(&SensorRef::Id(*id))?.is_none() => {
+                error = WriteError::NameTaken { holder: None };
+            }
+            _ => {}
+        }
+        Ok(error)
     }
 
     fn record(&self, sensor: &Sensor) -> Result<(Record, String), StoreError> {
         let document = representation::document(sensor).map_err(damaged)?;
         let status = sensor.properties.status;
         let representation = representation(&document, &sensor.id.to_string(), status, &self.links);
-        let record = Record {
-            id: sensor.id,
-            name: sensor.properties.name.clone(),
-            revision: sensor.revision,
-            representation: representation.into(),
-        };
+        let record = Record::new(
+            sensor.id,
+            sensor.properties.name.clone(),
+            sensor.revision,
+            representation,
+        )?;
         Ok((record, document))
     }
 }
@@ -292,7 +332,7 @@ fn name_taken<T>(
     }
     let mut statement = connection.prepare_cached("SELECT id FROM sensors WHERE name = ?")?;
     let holder: String = statement.query_row([name.as_str()], |row| row.get(0))?;
-    let holder = holder.parse().map_err(damaged)?;
+    let holder = Some(holder.parse().map_err(damaged)?);
     Ok(Some(WriteError::NameTaken { holder }))
 }
 
@@ -348,6 +388,6 @@ fn write_one(connection: &Connection, sql: &str, parameters: impl Params) -> rus
     }
 }
 
-fn text(record: &Record) -> Result<&str, StoreError> {
-    std::str::from_utf8(&record.representation).map_err(damaged)
+fn text(json: &[u8]) -> Result<&str, StoreError> {
+    std::str::from_utf8(json).map_err(damaged)
 }

@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::{Batch, BatchOutcome};
+use super::once::{self, Known, Once};
 use super::scribe::{self, Scribe, execute};
 use super::{Record, Retention, StoreError, StoreMetrics, WriteError};
 use crate::clock::Clock;
@@ -39,13 +41,15 @@ pub enum Outcome {
 }
 
 /// What looks at a sensor, inside the transaction, and says what to do.
-pub(super) type Decide = Box<dyn FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send>;
+pub type Decide = Box<dyn FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send>;
 
 /// A change of one sensor, and who waits for it.
 pub(super) struct Write {
     pub target: SensorRef,
     /// Taken when it is run.
     pub decide: Option<Decide>,
+    /// What the answer is kept under, for when the request comes again.
+    pub once: Option<Once>,
     /// Held back until it is committed.
     pub result: Option<Result<Outcome, WriteError>>,
     pub reply: oneshot::Sender<Result<Outcome, WriteError>>,
@@ -63,6 +67,7 @@ pub(super) enum Note {
 /// What the writer is asked to do.
 pub(super) enum Command {
     Write(Write),
+    Batch(Batch),
     Note(Note, oneshot::Sender<Result<(), StoreError>>),
     /// Remove some of the events that may go. The answer is how many they were.
     Prune(oneshot::Sender<usize>),
@@ -79,14 +84,20 @@ impl Command {
                 reply,
                 ..
             }) => drop(reply.send(result)),
+            Self::Batch(Batch {
+                result: Some(result),
+                reply,
+                ..
+            }) => drop(reply.send(Ok(result))),
             Self::Note(_, reply) => drop(reply.send(Ok(()))),
-            Self::Write(_) | Self::Prune(_) | Self::Stop(_) => {}
+            Self::Write(_) | Self::Batch(_) | Self::Prune(_) | Self::Stop(_) => {}
         }
     }
 
     fn fail(self, error: &StoreError) {
         match self {
             Self::Write(write) => drop(write.reply.send(Err(error.clone().into()))),
+            Self::Batch(batch) => drop(batch.reply.send(Err(error.clone()))),
             Self::Note(_, reply) => drop(reply.send(Err(error.clone()))),
             Self::Prune(_) | Self::Stop(_) => {}
         }
@@ -206,6 +217,7 @@ impl Writer {
                 tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
                 self.roll_back();
                 self.scribe.changes.forget();
+                self.scribe.events.clear();
                 for command in group {
                     command.fail(&error);
                 }
@@ -232,6 +244,7 @@ impl Writer {
         for command in &mut *group {
             match command {
                 Command::Write(write) => self.run_write(write, &mut head, now)?,
+                Command::Batch(batch) => self.run_batch(batch, &mut head, now)?,
                 Command::Note(note, _) => scribe::note(&self.connection, *note)?,
                 Command::Prune(_) | Command::Stop(_) => {}
             }
@@ -267,19 +280,77 @@ impl Writer {
         let Some(decide) = write.decide.take() else {
             return Ok(());
         };
+        let known = match &write.once {
+            Some(once) => once::find(&self.connection, once, now)?,
+            None => Known::Nothing,
+        };
+        write.result = Some(match known {
+            Known::Answer(outcome) => Ok(outcome),
+            Known::OtherRequest => Err(WriteError::KeyReused),
+            Known::Nothing => {
+                let result = self.change(&write.target, decide, head, now)?;
+                self.scribe.write_events(&self.connection, None)?;
+                if let (Some(once), Ok(outcome)) = (&write.once, &result) {
+                    once::keep(&self.connection, once, outcome, now)?;
+                }
+                result
+            }
+        });
+        Ok(())
+    }
+
+    /// Runs the changes of a batch, in a savepoint: all that is undone when one of an atomic batch cannot be made.
+    fn run_batch(&mut self, batch: &mut Batch, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
+        let before = *head;
+        let writes = std::mem::take(&mut batch.writes);
+        let mut outcomes = Vec::with_capacity(writes.len());
+        let mut failure = None;
+        execute(&self.connection, "SAVEPOINT batch", [])?;
+        for (index, (target, decide)) in writes.into_iter().enumerate() {
+            match self.change(&target, decide, head, now)? {
+                Err(error) if batch.atomic => {
+                    failure = Some((index, target, error));
+                    break;
+                }
+                outcome => outcomes.push(outcome),
+            }
+        }
+        batch.result = Some(match failure {
+            None => {
+                self.scribe.write_events(&self.connection, Some(&batch.id))?;
+                BatchOutcome::Done(outcomes)
+            }
+            Some((index, target, error)) => {
+                execute(&self.connection, "ROLLBACK TO batch", [])?;
+                *head = before;
+                self.scribe.take_back();
+                BatchOutcome::Failed(index, self.scribe.as_it_is(&self.connection, &target, error)?)
+            }
+        });
+        execute(&self.connection, "RELEASE batch", [])?;
+        Ok(())
+    }
+
+    /// Makes one change, and counts it.
+    fn change(
+        &mut self,
+        target: &SensorRef,
+        decide: Decide,
+        head: &mut Revision,
+        now: Timestamp,
+    ) -> Result<Result<Outcome, WriteError>, StoreError> {
         let moment = Moment {
             revision: head.next(),
             now,
         };
-        let result = self.scribe.write(&self.connection, &write.target, decide, moment)?;
+        let result = self.scribe.write(&self.connection, target, decide, moment)?;
         if matches!(
             result,
             Ok(Outcome::Created(_) | Outcome::Modified(_) | Outcome::Deleted(..))
         ) {
             *head = moment.revision;
         }
-        write.result = Some(result);
-        Ok(())
+        Ok(result)
     }
 
     fn roll_back(&self) {
@@ -289,43 +360,51 @@ impl Writer {
         }
     }
 
-    /// Removes a bounded number of events that may go, and gives how many. `None` when the disk failed, after which nothing
+    /// Removes a bounded number of events and answers that may go, and gives how many. `None` when the disk failed, after which nothing
     /// may be written.
     fn prune(&self) -> Option<usize> {
         let keep_ms = i64::from(self.retention.hours) * 3_600_000;
-        let committed_before_ms = self.clock.now().unix_ms().saturating_sub(keep_ms);
+        let now = self.clock.now();
+        let committed_before_ms = now.unix_ms().saturating_sub(keep_ms);
         let head = *self.announce.borrow();
         let min_events = i64::try_from(self.retention.min_events).unwrap_or(i64::MAX);
         let last = Revision::new(head.get().saturating_sub(min_events));
         if is_planted("bug.prune-unpublished") {
             let _ = execute(&self.connection, "DELETE FROM events WHERE revision <= ?", [last.get()]);
         }
-        let pruned = match self.prune_up_to(last, committed_before_ms) {
+        let (events, answers) = match self.prune_up_to(last, committed_before_ms, now) {
             Ok(pruned) => pruned,
             Err(error @ StoreError::Full) => {
                 tracing::warn!(%error, "pruning the event log failed; it is tried again");
-                0
+                (0, 0)
             }
             Err(error) => {
                 tracing::error!(%error, "pruning the event log failed: stopping, so that the next start recovers");
                 return None;
             }
         };
-        self.metrics.events_pruned.inc_by(pruned.try_into().unwrap_or(u64::MAX));
+        self.metrics.events_pruned.inc_by(events.try_into().unwrap_or(u64::MAX));
         if let Ok(oldest) = scribe::oldest_event(&self.connection) {
             self.scribe.changes.pruned(oldest);
             self.metrics
                 .events_kept
                 .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
         }
-        Some(pruned)
+        Some(events.max(answers))
     }
 
-    fn prune_up_to(&self, last: Revision, committed_before_ms: i64) -> Result<usize, StoreError> {
+    /// How many events were removed, and how many answers.
+    fn prune_up_to(
+        &self,
+        last: Revision,
+        committed_before_ms: i64,
+        now: Timestamp,
+    ) -> Result<(usize, usize), StoreError> {
         reach("store.before-prune")?;
         let pruned = scribe::prune(&self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE)?;
         reach("store.after-prune")?;
-        Ok(pruned)
+        let answers = once::forget_old(&self.connection, now, MAX_PRUNED_AT_ONCE)?;
+        Ok((pruned, answers))
     }
 }
 

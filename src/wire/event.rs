@@ -39,6 +39,26 @@ pub struct EventForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, nullable = false, example = json!({"value": 21.7, "revision": 43}))]
     pub changes: Option<&'a Map<String, Json>>,
+    /// The batch that the change is part of, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub batch: Option<BatchForm<'a>>,
+}
+
+/// The place of an event in a batch. Its events have contiguous revisions; those of operations that change nothing are not made
+/// and not counted.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = BatchPlace)]
+pub struct BatchForm<'a> {
+    /// The same for all events of the batch.
+    #[schema(format = "uuid", example = "01936f0e-8a10-7c3e-b1f5-4d2a9e6c0b11")]
+    pub id: &'a str,
+    /// The number of the event among them, the first being 0.
+    #[schema(minimum = 0, maximum = 499, example = 0)]
+    pub index: usize,
+    /// How many they are.
+    #[schema(minimum = 1, maximum = 500, example = 2)]
+    pub count: usize,
 }
 
 /// What an event carries beside its head.
@@ -77,5 +97,16 @@ pub fn payload(
         previous: previous.map(Revision::get),
         state,
         changes,
+        batch: None,
     })
+}
+
+/// The bytes of an event, from those that it would have alone, as part of a batch.
+///
+/// # Errors
+/// Never in practice: a batch is text and numbers.
+pub fn in_batch(payload: &str, batch: BatchForm<'_>) -> serde_json::Result<String> {
+    let members = payload.strip_suffix('}').unwrap_or(payload);
+    let batch = serde_json::to_string(&batch)?;
+    Ok(format!(r#"{members},"batch":{batch}}}"#))
 }

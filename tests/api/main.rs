@@ -13,6 +13,7 @@ mod harness;
 
 mod asyncapi;
 mod bad_input;
+mod batch;
 mod clock;
 mod compression;
 mod conditional;
@@ -29,6 +30,7 @@ mod forms;
 mod framing;
 mod get;
 mod history;
+mod idempotency;
 mod inactive;
 mod json_patch;
 mod links;

@@ -30,6 +30,8 @@ async fn options_answers_204_and_the_verbs_of_the_route() {
         let sensor = service.request("OPTIONS", path, &[], "").await.expect(204);
         assert_eq!(sensor.allow(), SENSOR, "{path}");
     }
+    let batch = service.request("OPTIONS", "/batch", &[], "").await.expect(204);
+    assert_eq!(batch.allow(), ["OPTIONS", "POST"]);
     let value = service
         .request("OPTIONS", "/sensors/s1/value", &[], "")
         .await

@@ -4,7 +4,7 @@ use sensorcast::mirror::{Mirror, MirrorOptions};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::harness::{Dice, Nest, PATIENCE, eventually, from_environment};
+use crate::harness::{Dice, Http, Nest, PATIENCE, eventually, from_environment};
 use crate::ledger::{Checker, Ledger, Load, Witness};
 
 const KILLS: u64 = 50;
@@ -82,4 +82,33 @@ async fn the_last_will_says_offline_when_the_service_is_killed() {
     let service = nest.start().await;
     eventually("the head says online again", async || head_status().await == "online").await;
     drop(service);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_sent_again_after_a_kill_is_done_once() {
+    const ROUNDS: i64 = 12;
+    let nest = Nest::new().await;
+    let mut dice = Dice::new(SEED, 1);
+    let mut service = nest.start().await;
+    for round in 1..=ROUNDS {
+        let (key, body) = (format!("\"{round}\""), json!({"name": format!("s{round}")}).to_string());
+        let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+        let first = {
+            let client = Http::clone(&service);
+            let (key, body) = (key.clone(), body.clone());
+            tokio::spawn(async move {
+                let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+                client.try_request("POST", "/sensors", &headers, body).await
+            })
+        };
+        sleep(dice.millis(0, 8)).await;
+        service.kill();
+        let first = first.await.expect("a request that ends");
+        service = nest.start().await;
+        let again = service.request("POST", "/sensors", &headers, body).await.expect(201);
+        if let Some(first) = first {
+            assert_eq!((first.etag(), first.body), (again.etag(), again.body));
+        }
+        assert_eq!(service.store_revision().await, round, "one request, one change");
+    }
 }

@@ -16,6 +16,8 @@ pub struct Event {
     /// The exact text of the member.
     pub state: Option<String>,
     pub changes: Option<Value>,
+    /// The batch that it is part of.
+    pub batch: Option<Value>,
 }
 
 impl Event {
@@ -46,7 +48,8 @@ impl Event {
             "deleted" => &[&["event", "sensor", "epoch", "revision", "previous"]],
             _ => panic!("unknown event: {text}"),
         };
-        assert!(expected.contains(&names.as_slice()), "envelope: {text}");
+        let alone = names.strip_suffix(&["batch"]).unwrap_or(&names);
+        assert!(expected.contains(&alone), "envelope: {text}");
         Self {
             kind,
             sensor: string("sensor"),
@@ -54,6 +57,7 @@ impl Event {
             revision: number("revision").expect("a revision"),
             previous: number("previous"),
             state: member("state"),
+            batch: member("batch").map(|raw| serde_json::from_str(&raw).expect("JSON")),
             changes: member("changes").map(|raw| serde_json::from_str(&raw).expect("JSON")),
         }
     }

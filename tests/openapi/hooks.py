@@ -1,5 +1,8 @@
 """What a JSON Schema cannot say of a body: such a body is left out, because the document cannot tell whether it is valid."""
 
+import re
+import uuid
+
 import schemathesis
 
 MAX_LABEL_BYTES = 64
@@ -51,13 +54,22 @@ def map_case(context, case):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """No long poll of a minute, of which there would be many: what is a valid time is cut to a second."""
+    # A key belongs to one request: the same one again is the same request or a mistake.
+    key = (case.headers or {}).get("Idempotency-Key")
+    # What is meant to be valid does not always keep to the pattern.
+    if isinstance(key, str) and (is_positive(case) or re.fullmatch(r'"[A-Za-z0-9._:-]{1,255}"', key)):
+        case.headers["Idempotency-Key"] = f'"{uuid.uuid4()}"'
     query = case.query if isinstance(case.query, dict) else {}
     if str(query.get("wait")) in (str(seconds) for seconds in range(2, 61)):
         query["wait"] = 1
 
 
 def is_valid(case):
-    return case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict)
+    return is_positive(case) and isinstance(case.body, dict)
+
+
+def is_positive(case):
+    return case.meta is not None and case.meta.generation.mode.is_positive
 
 
 def is_uuid(text):

@@ -13,8 +13,8 @@ use crate::wire::input::{self, Draft};
 use crate::wire::representation::SensorForm;
 
 problem_responses!(CreateProblems:
-    MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, OVERLOADED,
-    OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+    MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID,
+    KEY_REUSED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Create a sensor
 ///
@@ -23,7 +23,12 @@ problem_responses!(CreateProblems:
 #[utoipa::path(
     operation_id = "createSensor",
     tag = "sensors",
-    params(("Prefer" = String, Header)),
+    params(
+        ("Prefer" = String, Header),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
+            nullable = false, pattern = r#"^"[A-Za-z0-9._:-]{1,255}"$"#, example = json!("\"create-boiler-temp\"")),
+    ),
     request_body(content = Draft, description = "The new sensor; only `name` is required",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})),
     responses(
@@ -41,11 +46,12 @@ pub async fn create(
     body: Body<Post>,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    plan(body.input()).run(request.headers(), &state).await
+    let once = body.once(&request)?;
+    plan(body.input()).once(once).run(request.headers(), &state).await
 }
 
 /// The write that the body asks for.
-pub(super) fn plan(input: Input) -> Plan {
+pub fn plan(input: Input) -> Plan {
     let id = clock::new_sensor_id();
     let draft = input
         .json

@@ -37,7 +37,7 @@ pub async fn remove(
 }
 
 /// The write that the request asks for.
-pub(super) fn plan(target: SensorRef, precondition: Precondition) -> Plan {
+pub fn plan(target: SensorRef, precondition: Precondition) -> Plan {
     Plan::of_existing(
         target,
         precondition,

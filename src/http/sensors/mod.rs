@@ -8,7 +8,7 @@ pub mod patch;
 pub mod read;
 pub mod replace;
 pub mod value;
-mod write;
+pub mod write;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -18,10 +18,9 @@ use bytes::Bytes;
 use super::problem::{self, Problem};
 use super::variant::Form;
 use super::{HttpState, conditional};
-use crate::domain::{Refusal, Revision, SensorId, SensorRef, Timestamp, Version};
+use crate::domain::{Refusal, Revision, SensorId, SensorRef, Version};
 use crate::store::{Record, StoreError, WriteError};
 use crate::wire::link::Link;
-use crate::wire::representation;
 
 /// What an answer with a sensor or a page of them depends on, beside the URL: `Vary`.
 const BY_FORM_AND_CODING: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
@@ -68,7 +67,7 @@ fn respond(
 fn version(record: &Record) -> Version {
     Version {
         revision: record.revision,
-        updated_at: representation::updated_at(&record.representation).unwrap_or(Timestamp::UNIX_EPOCH),
+        updated_at: record.updated_at,
     }
 }
 
@@ -81,7 +80,7 @@ fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem 
             target,
             state,
         ),
-        WriteError::NameTaken { holder } => {
+        WriteError::NameTaken { holder: Some(holder) } => {
             let holder = state.links().sensor_url(&SensorRef::Id(holder));
             Problem::new(
                 &problem::NAME_TAKEN,
@@ -89,9 +88,22 @@ fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem 
             )
             .with_link(Link::new("related", holder))
         }
+        WriteError::NameTaken { holder: None } => {
+            Problem::new(&problem::NAME_TAKEN, "a sensor that the same batch makes has this name")
+        }
+        other => undone(other),
+    }
+}
+
+/// What a write that the store could not do is to the client.
+pub fn undone(error: WriteError) -> Problem {
+    match error {
         WriteError::QueueFull => retry_later(Problem::of_kind(&problem::OVERLOADED)),
         WriteError::OutcomeUnknown => retry_later(Problem::of_kind(&problem::OUTCOME_UNKNOWN)),
+        WriteError::KeyReused => Problem::key_reused(),
         WriteError::Store(error) => error.into(),
+        // These are about a sensor, and told by those who know which.
+        WriteError::Refused { .. } | WriteError::NameTaken { .. } => Problem::of_kind(&problem::INTERNAL),
     }
 }
 
@@ -131,10 +143,12 @@ fn of_refusal(
                 .fold(problem, Problem::with_link)
         }
         Refusal::Invalid(faults) => Problem::invalid(faults),
+        // Told by whoever knows what is wrong with the request.
+        Refusal::Unusable => Problem::of_kind(&problem::INTERNAL),
     }
 }
 
-fn retry_later(problem: Problem) -> Problem {
+pub fn retry_later(problem: Problem) -> Problem {
     problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
 }
 

@@ -14,8 +14,8 @@ use crate::wire::json_patch::JsonPatch;
 use crate::wire::representation::SensorForm;
 
 problem_responses!(PatchProblems:
-    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PATCH_CONFLICT, PRECONDITION_FAILED, BODY_TOO_LARGE,
-    UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, SENSOR_INACTIVE, PATCH_CONFLICT, PRECONDITION_FAILED, BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE, INVALID, KEY_REUSED, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Change a sensor
 ///
@@ -30,6 +30,9 @@ problem_responses!(PatchProblems:
         ("If-Match" = String, Header),
         ("If-Unmodified-Since" = String, Header),
         ("Prefer" = String, Header),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
+            nullable = false, pattern = r#"^"[A-Za-z0-9._:-]{1,255}"$"#, example = json!("\"patch-boiler-temp\"")),
     ),
     request_body(content(
         (MergePatch = "application/merge-patch+json", examples(
@@ -70,12 +73,13 @@ pub async fn patch(
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     let precondition = conditional::of_write(request.headers(), &state);
-    let plan = plan(path.0, precondition, body.input(), &state);
+    let once = body.once(&request)?;
+    let plan = plan(path.0, precondition, body.input(), &state).once(once);
     plan.run(request.headers(), &state).await
 }
 
 /// The write that the body asks for.
-pub(super) fn plan(target: SensorRef, precondition: Precondition, input: Input, state: &HttpState) -> Plan {
+pub fn plan(target: SensorRef, precondition: Precondition, input: Input, state: &HttpState) -> Plan {
     let links = state.links().clone();
     let instructions = input.json.and_then(|json| Instructions::parse(input.media_type, json));
     let make = instructions.map(|instructions| {

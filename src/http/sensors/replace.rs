@@ -63,7 +63,7 @@ pub async fn replace(
 }
 
 /// The write that the body asks for.
-pub(super) fn plan(target: SensorRef, precondition: Precondition, input: Input) -> Plan {
+pub fn plan(target: SensorRef, precondition: Precondition, input: Input) -> Plan {
     let replacement = input
         .json
         .and_then(|json| input::replacement(json, &target).map_err(Problem::invalid));

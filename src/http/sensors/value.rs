@@ -136,7 +136,7 @@ pub async fn report(
 }
 
 /// The write that the body asks for.
-pub(super) fn plan(target: SensorRef, precondition: Precondition, input: Input) -> Plan {
+pub fn plan(target: SensorRef, precondition: Precondition, input: Input) -> Plan {
     let value = input.json.and_then(|json| input::value(json).map_err(Problem::invalid));
     let make = value.map(|value| {
         move |current: &Sensor, moment: Moment| {

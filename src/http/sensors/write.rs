@@ -6,14 +6,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use super::{of_refusal, refused, represent, version};
+use crate::clock;
 use crate::domain::{Change, Moment, Precondition, Refusal, Sensor, SensorRef, Version};
 use crate::http::HttpState;
 use crate::http::preference::{self, Content, Preferences};
 use crate::http::problem::Problem;
-use crate::store::Outcome;
+use crate::store::{Decide, Once, Outcome, WriteError};
 
 /// What a write makes of the sensor, when the state is the one that the request demands.
-type Make = Box<dyn FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send>;
+type Make = Decide;
 
 /// A write that is ready to be run.
 pub struct Plan {
@@ -22,6 +23,14 @@ pub struct Plan {
     /// Whether there has to be a sensor.
     needs_sensor: bool,
     make: Result<Make, Problem>,
+    once: Option<Once>,
+}
+
+/// What becomes of a plan in a batch.
+pub struct Attempt {
+    target: SensorRef,
+    /// What is wrong with the request itself.
+    problem: Option<Problem>,
 }
 
 impl Plan {
@@ -35,6 +44,7 @@ impl Plan {
             precondition,
             needs_sensor: false,
             make: make.map(|make| Box::new(make) as Make),
+            once: None,
         }
     }
 
@@ -52,6 +62,50 @@ impl Plan {
         }
     }
 
+    /// A write that cannot be one, whatever the state is.
+    #[must_use]
+    pub fn hopeless(problem: Problem) -> Self {
+        let nobody = SensorRef::Id(clock::new_sensor_id());
+        Self {
+            make: Err(problem),
+            ..Self::new(
+                nobody,
+                Precondition::default(),
+                Ok(|_: Option<&Sensor>, _| Err(Refusal::Unusable)),
+            )
+        }
+    }
+
+    /// The same write, to be done once however often its request comes.
+    #[must_use]
+    pub fn once(self, once: Option<Once>) -> Self {
+        Self { once, ..self }
+    }
+
+    /// The write as the store runs it among others, and what is left to tell of it.
+    #[must_use]
+    pub fn into_attempt(self) -> (Attempt, (SensorRef, Decide)) {
+        let Self {
+            target,
+            precondition,
+            needs_sensor,
+            make,
+            ..
+        } = self;
+        let (make, problem) = match make {
+            Ok(make) => (make, None),
+            Err(problem) => (
+                Box::new(|_: Option<&Sensor>, _| Err(Refusal::Unusable)) as Make,
+                Some(problem),
+            ),
+        };
+        let attempt = Attempt {
+            target: target.clone(),
+            problem,
+        };
+        (attempt, (target, decide(precondition, needs_sensor, make)))
+    }
+
     /// Runs it and answers.
     ///
     /// # Errors
@@ -62,20 +116,43 @@ impl Plan {
             precondition,
             needs_sensor,
             make,
+            once,
         } = self;
+        let _claim = once.as_ref().map(|once| state.running.claim(&once.key)).transpose()?;
         let make = match make {
             Ok(make) => make,
             Err(problem) => return Err(bad_body(problem, &target, &precondition, needs_sensor, state).await),
         };
-        let decide = move |current: Option<&Sensor>, moment| {
-            judge(&precondition, needs_sensor, current.map(Version::from))?;
-            make(current, moment)
-        };
-        let outcome = state.store.write(target.clone(), decide).await;
+        let decide = decide(precondition, needs_sensor, make);
+        let outcome = state.store.write_once(target.clone(), decide, once).await;
         outcome
             .map(|outcome| written(outcome, Preferences::of(headers).content, state))
             .map_err(|error| refused(error, &target, state))
     }
+}
+
+impl Attempt {
+    /// Why it was not done.
+    #[must_use]
+    pub fn problem(self, error: WriteError, state: &HttpState) -> Problem {
+        match (error, self.problem) {
+            (
+                WriteError::Refused {
+                    refusal: Refusal::Unusable,
+                    ..
+                },
+                Some(problem),
+            ) => problem,
+            (error, _) => refused(error, &self.target, state),
+        }
+    }
+}
+
+fn decide(precondition: Precondition, needs_sensor: bool, make: Make) -> Decide {
+    Box::new(move |current, moment| {
+        judge(&precondition, needs_sensor, current.map(Version::from))?;
+        make(current, moment)
+    })
 }
 
 fn judge(precondition: &Precondition, needs_sensor: bool, current: Option<Version>) -> Result<(), Refusal> {
@@ -109,7 +186,7 @@ async fn bad_body(
 }
 
 /// The answer to a write that is committed.
-fn written(outcome: Outcome, content: Option<Content>, state: &HttpState) -> HttpResponse {
+pub fn written(outcome: Outcome, content: Option<Content>, state: &HttpState) -> HttpResponse {
     let (mut response, location) = match outcome {
         Outcome::Created(record) => {
             tracing::debug!(sensor = %record.id, revision = record.revision.get(), "sensor created");

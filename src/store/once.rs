@@ -1,0 +1,100 @@
+//! Requests that may come again, and are to be done once: the answer is kept in the transaction of the change, so that there
+//! is neither without the other, whenever the process is killed.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::row::damaged;
+use super::scribe::execute;
+use super::{Outcome, Record, StoreError};
+use crate::domain::{Revision, Timestamp};
+
+/// How long an answer is kept: a day.
+const KEPT_MS: i64 = 24 * 3_600_000;
+
+/// What tells a request that comes again from any other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// What the client calls it.
+    pub key: String,
+    /// SHA-256 of all that it asks for.
+    pub fingerprint: [u8; 32],
+}
+
+/// What is known of a key.
+pub(super) enum Known {
+    /// Nothing, or no longer.
+    Nothing,
+    /// The request was done, and this is its answer.
+    Answer(Outcome),
+    /// It belongs to another request.
+    OtherRequest,
+}
+
+/// Looks for the answer of the request.
+pub(super) fn find(connection: &Connection, once: &Once, now: Timestamp) -> Result<Known, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT fingerprint, outcome, sensor_id, name, revision, representation FROM answers
+         WHERE key = ? AND made_at_ms > ?",
+    )?;
+    let read = |row: &rusqlite::Row| {
+        let fingerprint: [u8; 32] = row.get(0)?;
+        let texts: (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let revision: i64 = row.get(4)?;
+        let representation: String = row.get(5)?;
+        Ok((fingerprint, texts, revision, representation))
+    };
+    let row = statement
+        .query_row(params![once.key, now.unix_ms() - KEPT_MS], read)
+        .optional()?;
+    let Some((fingerprint, (outcome, id, name), revision, representation)) = row else {
+        return Ok(Known::Nothing);
+    };
+    if fingerprint != once.fingerprint {
+        return Ok(Known::OtherRequest);
+    }
+    let (id, name) = (id.parse().map_err(damaged)?, name.parse().map_err(damaged)?);
+    let record = Record::new(id, name, Revision::new(revision), representation)?;
+    Ok(Known::Answer(match outcome.as_str() {
+        "created" => Outcome::Created(record),
+        "modified" => Outcome::Modified(record),
+        _ => Outcome::Unchanged(record),
+    }))
+}
+
+/// Keeps the answer of the request. One that tells of no sensor says the same when it is made again.
+pub(super) fn keep(connection: &Connection, once: &Once, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
+    let (word, record) = match outcome {
+        Outcome::Created(record) => ("created", record),
+        Outcome::Modified(record) => ("modified", record),
+        Outcome::Unchanged(record) => ("unchanged", record),
+        Outcome::Deleted(..) => return Ok(()),
+    };
+    // In the place of one that is too old.
+    execute(
+        connection,
+        "INSERT OR REPLACE INTO answers
+             (key, fingerprint, made_at_ms, outcome, sensor_id, name, revision, representation)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            once.key,
+            once.fingerprint,
+            now.unix_ms(),
+            word,
+            record.id.to_string(),
+            record.name.as_str(),
+            record.revision.get(),
+            std::str::from_utf8(&record.representation).map_err(damaged)?
+        ],
+    )?;
+    Ok(())
+}
+
+/// Forgets at most `limit` answers that are too old, and gives how many.
+pub(super) fn forget_old(connection: &Connection, now: Timestamp, limit: usize) -> rusqlite::Result<usize> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    execute(
+        connection,
+        "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE made_at_ms <= ? ORDER BY made_at_ms LIMIT ?)",
+        params![now.unix_ms() - KEPT_MS, limit],
+    )
+}
