@@ -7,6 +7,8 @@ fn own_urls(value: &Value, public_url: &str, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text.starts_with(public_url) => found.push(text.clone()),
         Value::Array(items) => items.iter().for_each(|item| own_urls(item, public_url, found)),
+        // An action takes more than a GET.
+        Value::Object(members) if members.contains_key("method") => (),
         Value::Object(members) => members.values().for_each(|item| own_urls(item, public_url, found)),
         _ => (),
     }
