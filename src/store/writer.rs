@@ -372,39 +372,43 @@ impl Writer {
         if is_planted("bug.prune-unpublished") {
             let _ = execute(&self.connection, "DELETE FROM events WHERE revision <= ?", [last.get()]);
         }
-        let (events, answers) = match self.prune_up_to(last, committed_before_ms, now) {
-            Ok(pruned) => pruned,
+        match self.prune_up_to(last, committed_before_ms, now) {
+            Ok((events, answers, oldest)) => {
+                self.metrics.events_pruned.inc_by(events.try_into().unwrap_or(u64::MAX));
+                self.metrics
+                    .events_kept
+                    .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
+                Some(events.max(answers))
+            }
             Err(error @ StoreError::Full) => {
                 tracing::warn!(%error, "pruning the event log failed; it is tried again");
-                (0, 0)
+                self.roll_back();
+                Some(0)
             }
             Err(error) => {
                 tracing::error!(%error, "pruning the event log failed: stopping, so that the next start recovers");
-                return None;
+                None
             }
-        };
-        self.metrics.events_pruned.inc_by(events.try_into().unwrap_or(u64::MAX));
-        if let Ok(oldest) = scribe::oldest_event(&self.connection) {
-            self.scribe.changes.pruned(oldest);
-            self.metrics
-                .events_kept
-                .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
         }
-        Some(events.max(answers))
     }
 
-    /// How many events were removed, and how many answers.
+    /// How many events were removed, how many answers, and the oldest event that is left.
     fn prune_up_to(
         &self,
         last: Revision,
         committed_before_ms: i64,
         now: Timestamp,
-    ) -> Result<(usize, usize), StoreError> {
+    ) -> Result<(usize, usize, Option<Revision>), StoreError> {
         reach("store.before-prune")?;
+        execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         let pruned = scribe::prune(&self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE)?;
-        reach("store.after-prune")?;
         let answers = once::forget_old(&self.connection, now, MAX_PRUNED_AT_ONCE)?;
-        Ok((pruned, answers))
+        let oldest = scribe::oldest_event(&self.connection)?;
+        // Before anybody can see that the log no longer has them.
+        self.scribe.changes.pruned(oldest);
+        execute(&self.connection, "COMMIT", [])?;
+        reach("store.after-prune")?;
+        Ok((pruned, answers, oldest))
     }
 }
 
