@@ -163,6 +163,10 @@ impl Copy<'_> {
         if column == "revision" {
             return self.revision.clone();
         }
+        // The key that the database gives, which it does for NULL.
+        if column == "number" {
+            return "NULL".to_owned();
+        }
         let mut text = format!("replace({column}, '{MARK}', printf('%012x', {}))", self.number);
         for (old, new, number) in &self.texts {
             text = format!("replace({text}, '{old}', printf('{new}', {number}))");
