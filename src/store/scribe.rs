@@ -204,6 +204,12 @@ impl Scribe {
         Ok(())
     }
 
+    /// Forgets all that the transaction changed: it is rolled back.
+    pub(super) fn forget(&mut self) {
+        self.events.clear();
+        self.changes.forget();
+    }
+
     /// Forgets the changes whose events are not written: they are rolled back.
     pub(super) fn take_back(&mut self) {
         for event in self.events.drain(..) {

@@ -216,8 +216,7 @@ impl Writer {
             Err(GroupError::NotCommitted(error)) => {
                 tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
                 self.roll_back();
-                self.scribe.changes.forget();
-                self.scribe.events.clear();
+                self.scribe.forget();
                 for command in group {
                     command.fail(&error);
                 }

@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::event::EventForm;
 use super::link::Link;
 use super::members::Members;
-use super::representation::SensorForm;
+use super::representation::{self, SensorForm};
 
 /// A page of sensors, in the order asked for.
 #[derive(Debug, ToSchema)]
@@ -68,7 +68,7 @@ impl PartialSchema for SensorPartForm {
     fn schema() -> RefOr<Schema> {
         let name = ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(Fields::ALL));
+            .enum_values(Fields::all().ok());
         ObjectBuilder::new()
             .property_names(Some(name))
             .description(Some(
@@ -116,30 +116,20 @@ impl SensorPage<'_> {
 
 /// Some of the members of a sensor, in the order of the representation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fields(Vec<&'static str>);
+pub struct Fields(Vec<String>);
 
 impl Fields {
     /// All that there are.
-    const ALL: [&str; 13] = [
-        "id",
-        "name",
-        "kind",
-        "unit",
-        "value",
-        "measured_at",
-        "status",
-        "location",
-        "metadata",
-        "revision",
-        "created_at",
-        "updated_at",
-        "links",
-    ];
+    fn all() -> serde_json::Result<Vec<String>> {
+        let mut all = representation::member_names()?;
+        all.push("links".to_owned());
+        Ok(all)
+    }
 
     /// Whether this member is one of them.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains(&name)
+        self.0.iter().any(|member| member == name)
     }
 
     /// These members of a representation, as they are in it.
@@ -159,14 +149,12 @@ impl FromStr for Fields {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named: Vec<&str> = text.split(',').collect();
-        let is_known = |name: &&&str| !Self::ALL.contains(*name);
-        if let Some(unknown) = named.iter().find(is_known) {
-            return Err(format!(
-                "a sensor has no member {unknown:?}; it has {}",
-                Self::ALL.join(", ")
-            ));
+        let all = Self::all().map_err(|error| error.to_string())?;
+        if let Some(unknown) = named.iter().find(|name| !all.iter().any(|member| member == *name)) {
+            return Err(format!("a sensor has no member {unknown:?}; it has {}", all.join(", ")));
         }
-        let members: Vec<_> = Self::ALL.into_iter().filter(|name| named.contains(name)).collect();
+        let mut members = all;
+        members.retain(|member| named.contains(&member.as_str()));
         if members.len() < named.len() {
             return Err("a member is there twice".to_owned());
         }

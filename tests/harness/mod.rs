@@ -14,6 +14,7 @@ mod http;
 mod link;
 mod mosquitto;
 mod nest;
+mod port;
 mod process;
 mod proxy;
 mod raw;
@@ -30,6 +31,7 @@ pub use http::{Http, MERGE_PATCH, link};
 pub use link::{Budget, Link, Traffic};
 pub use mosquitto::Mosquitto;
 pub use nest::Nest;
+pub use port::free_port;
 pub use process::{Process, Settings, binary, raise_open_files};
 pub use proxy::Proxy;
 pub use raw::{RawAnswer, exchange, exchange_many};
@@ -39,8 +41,6 @@ pub use subscriber::{Message, Subscriber, Version};
 pub use websocket::{Frame, WebSocket};
 
 use std::future::Future;
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest wait for anything; a test that reaches it fails.
@@ -57,19 +57,6 @@ where
         assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// A port on loopback that nobody uses, and that nobody else is given until it is bound: below those that the system gives
-/// to whoever asks for any, in the part of them that belongs to this process.
-pub fn free_port() -> u16 {
-    const FIRST: u16 = 10_000;
-    const PART: u16 = 100;
-    const PARTS: u32 = 200;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let part = u16::try_from(std::process::id() % PARTS).expect("less than PARTS");
-    let ports = (0..PART).map(|_| FIRST + part * PART + NEXT.fetch_add(1, Ordering::Relaxed) % PART);
-    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.next().expect("a free port on loopback")
 }
 
 /// What the environment says to be longer or other than usual.

@@ -16,6 +16,8 @@ mod kill;
 mod link;
 mod log;
 mod mosquitto;
+#[path = "../harness/port.rs"]
+mod port;
 mod presence;
 mod publisher;
 mod rules;

@@ -1,4 +1,3 @@
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -6,6 +5,8 @@ use sensorcast::mqtt::Endpoint;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+
+use crate::port::free_port;
 
 /// A Mosquitto on a free port of the loopback interface; it can be killed and started again.
 pub struct Mosquitto {
@@ -67,9 +68,4 @@ impl Drop for Mosquitto {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
