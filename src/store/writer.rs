@@ -94,6 +94,16 @@ impl Command {
         }
     }
 
+    /// The bug of an answer before COMMIT.
+    fn answer_early(&mut self) {
+        if let Self::Write(write) = self
+            && let Some(result) = write.result.take()
+        {
+            let reply = std::mem::replace(&mut write.reply, oneshot::channel().0);
+            let _ = reply.send(result);
+        }
+    }
+
     fn fail(self, error: &StoreError) {
         match self {
             Self::Write(write) => drop(write.reply.send(Err(error.clone().into()))),
@@ -235,9 +245,6 @@ impl Writer {
         let mut head = before;
         let now = self.clock.now();
         reach("store.before-begin")?;
-        if is_planted("bug.answer-before-commit") {
-            let _ = execute(&self.connection, "COMMIT", []);
-        }
         execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         reach("store.after-begin")?;
         for command in &mut *group {
@@ -248,8 +255,11 @@ impl Writer {
                 Command::Prune(_) | Command::Stop(_) => {}
             }
         }
-        reach("store.before-head")?;
+        if is_planted("bug.answer-before-commit") {
+            group.iter_mut().for_each(Command::answer_early);
+        }
         if head != before {
+            reach("store.before-head")?;
             scribe::set_head(&self.connection, head)?;
         }
         if group.len() == MAX_GROUP && is_planted("bug.event-lost-at-full-group") {
@@ -257,7 +267,9 @@ impl Writer {
         }
         reach("store.before-commit")?;
         let started = Instant::now();
-        let committed = self.end_transaction();
+        let committed = execute(&self.connection, "COMMIT", [])
+            .map_err(StoreError::from)
+            .and_then(|_| Ok(reach("store.after-commit")?));
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         match committed {
             Ok(()) => Ok(head),
@@ -266,13 +278,6 @@ impl Writer {
             Err(error) if is_planted("bug.unknown-told-as-failed") => Err(error.into()),
             Err(error) => Err(GroupError::OutcomeUnknown(error)),
         }
-    }
-
-    fn end_transaction(&self) -> Result<(), StoreError> {
-        if !is_planted("bug.answer-before-commit") {
-            execute(&self.connection, "COMMIT", [])?;
-        }
-        Ok(reach("store.after-commit")?)
     }
 
     fn run_write(&mut self, write: &mut Write, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
@@ -403,6 +408,7 @@ impl Writer {
         let pruned = scribe::prune(&self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE)?;
         let answers = once::forget_old(&self.connection, now, MAX_PRUNED_AT_ONCE)?;
         let oldest = scribe::oldest_event(&self.connection)?;
+        reach("store.during-prune")?;
         // Before anybody can see that the log no longer has them.
         self.scribe.changes.pruned(oldest);
         execute(&self.connection, "COMMIT", [])?;

@@ -100,7 +100,7 @@ async fn a_disk_that_is_full_again_and_again_refuses_writes_and_loses_nothing() 
     service.kill();
     let service = Process::start_with(&settings, &variables).await;
     checker.check(&service, &ledger, &mut witnesses, &[]).await.unwrap();
-    checker.check_log(&service).await.unwrap();
+    checker.check_again(&service).await.unwrap();
     refusals.sort();
     let (median, longest) = (refusals[refusals.len() / 2], refusals[refusals.len() - 1]);
     println!("{}", checker.total());

@@ -47,7 +47,7 @@ async fn the_service_killed_in_the_middle_of_requests_loses_nothing_and_does_not
         .check(&service, &ledger, &mut witnesses, &mirrors)
         .await
         .unwrap();
-    checker.check_log(&service).await.unwrap();
+    checker.check_again(&service).await.unwrap();
     let Witness { messages, repeats, .. } = &witnesses[0];
     println!(
         "{kills} kills, {}; a subscriber got {messages} messages, {repeats} of them again",

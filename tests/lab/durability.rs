@@ -23,6 +23,8 @@ async fn syncs(failpoints: &str) -> usize {
 async fn start_traced(nest: &Nest, trace: &Path, failpoints: &str) -> Process {
     let words = [
         "strace",
+        // The program stays the child that the test ends; strace would be gone and leave it behind.
+        "--daemonize",
         "--follow-forks",
         "--seccomp-bpf",
         "--decode-fds=path",

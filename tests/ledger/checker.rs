@@ -11,7 +11,7 @@ use super::history::{Fact, History, fingerprint};
 use super::order::Timeline;
 use super::round::Round;
 use super::witness::Witness;
-use crate::harness::{Http, eventually, link, members_of};
+use crate::harness::{Event, Http, eventually, link, members_of};
 
 /// Judges one store from its first revision on, round by round.
 #[derive(Clone, Default)]
@@ -82,17 +82,32 @@ impl Checker {
         }
     }
 
-    /// Reads the whole log once more: it has to say what it always said.
+    /// Reads the list and the whole log once more, after nothing was asked for: they have to say what they said. After a
+    /// restart all of it comes from the disk, which may lack what the last process told from memory.
     ///
     /// # Errors
-    /// When it does not.
-    pub async fn check_log(&self, http: &Http) -> Result<(), Complaints> {
+    /// All that does not hold.
+    pub async fn check_again(&mut self, http: &Http) -> Result<(), Complaints> {
         let mut complaints = Complaints::default();
+        let (head, list) = read_list(http).await;
         let events = read_events(http, None).await.unwrap_or_default();
+        let known = self.history.head();
+        complaints.unless(head == known, Rule::RevisionsAreDense, || {
+            format!("the list is of {head}, and was of {known}")
+        });
+        let revisions = events.iter().map(|event| Event::read(event.as_bytes()).revision);
+        // The first one may be any, because the ones before it may be pruned.
+        let end = (!events.is_empty()).then_some(known + 1);
+        let revisions: Vec<_> = revisions.chain(end).collect();
+        for pair in revisions.windows(2).filter(|pair| pair[1] != pair[0] + 1) {
+            let missing = format!("{} is missing before {} in the whole log", pair[0] + 1, pair[1]);
+            complaints.add(Rule::RevisionsAreDense, missing);
+        }
         let prints: Vec<_> = events.iter().map(|event| fingerprint(event)).collect();
         complaints.unless(self.history.prints.ends_with(&prints), Rule::LogIsKept, || {
-            format!("{} events, not the last ones of {}", prints.len(), self.history.head())
+            format!("{} events, not the last ones of {known}", prints.len())
         });
+        self.judge_list(http, &list, &[], &mut complaints).await;
         if complaints.0.is_empty() {
             Ok(())
         } else {
@@ -198,11 +213,12 @@ async fn read_list(http: &Http) -> (i64, Vec<String>) {
     }
 }
 
-/// The exact texts of all events after a cursor, or from the oldest on; `None` when the cursor is too old.
+/// The exact texts of all events after a cursor, or from the oldest on; `None` when the log has nothing to say of the cursor.
 async fn read_events(http: &Http, after: Option<String>) -> Option<Vec<String>> {
     let after = after.map(|after| format!("after={after}&")).unwrap_or_default();
     let mut page = http.get(&format!("/events?{after}limit=500")).await;
-    if page.status == 410 {
+    // Too old, or newer than the newest event.
+    if matches!(page.status, 410 | 400) {
         return None;
     }
     let mut events = Vec::new();

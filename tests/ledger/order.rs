@@ -43,8 +43,12 @@ pub fn judge_reads(
     complaints: &mut Complaints,
 ) {
     for read in reads {
-        let id = read.request.target();
-        let (Some(timeline), Some(told)) = (timelines.get_mut(id), told.get(id)) else {
+        // Of a read by name only the answer tells which sensor it is.
+        let id = match &read.outcome {
+            Outcome::Ok(answer) => answer.id(),
+            Outcome::Failed(_) | Outcome::Unknown => read.request.target().to_owned(),
+        };
+        let (Some(timeline), Some(told)) = (timelines.get_mut(&id), told.get(&id)) else {
             continue;
         };
         let before = told.iter().filter(|(ended, _)| *ended < read.started);

@@ -52,7 +52,7 @@ impl<'a> Round<'a> {
         self.judge_deletes(deletes);
         for read in &reads {
             if let Outcome::Ok(answer) = &read.outcome {
-                self.note(read.request.target().to_owned(), read.ended, answer.revision());
+                self.note(answer.id(), read.ended, answer.revision());
             }
         }
         self.report.reads += reads.len();
@@ -210,16 +210,16 @@ impl<'a> Round<'a> {
         });
         let deletions = self.facts.iter().filter(|fact| fact.event.kind == "deleted");
         let mut deletions: Vec<_> = deletions.collect();
-        for entry in entries {
+        let mut refused = Vec::new();
+        for entry in &entries {
             let request = &entry.request;
             let named = request.if_match.as_deref().map(revision_of);
-            let fits = |fact: &&Fact| -> bool {
-                fact.event.sensor == request.target() && named.is_none_or(|named| fact.event.previous == Some(named))
-            };
+            let fits = |fact: &&Fact| deletes(request, fact);
             match &entry.outcome {
                 Outcome::Failed(answer) => {
                     self.report.failed += 1;
                     self.judge_refusal(request, answer);
+                    refused.push(request);
                 }
                 Outcome::Unknown => match deletions.iter().position(fits) {
                     Some(place) => {
@@ -246,10 +246,22 @@ impl<'a> Round<'a> {
             }
         }
         for fact in deletions {
-            self.complaints
-                .add(Rule::EventIsAskedFor, format!("nobody asked for {:?}", fact.event));
+            let event = &fact.event;
+            if refused.iter().any(|request| deletes(request, fact)) {
+                let happened = format!("every DELETE of it that is left had failed, and happened: {event:?}");
+                self.complaints.add(Rule::FailedIsAbsent, happened);
+            } else {
+                self.complaints
+                    .add(Rule::EventIsAskedFor, format!("nobody asked for {event:?}"));
+            }
         }
     }
+}
+
+/// Whether the deletion is one that the request asked for.
+fn deletes(request: &Request, fact: &Fact) -> bool {
+    let named = request.if_match.as_deref().map(revision_of);
+    fact.event.sensor == request.target() && named.is_none_or(|named| fact.event.previous == Some(named))
 }
 
 /// What a request makes of the members that a client decides.
