@@ -45,6 +45,7 @@ test: need-test deny sqlx-check fmt-check clippy openapi-check asyncapi-check pa
 	else \
 		set -ex; cargo test --locked --no-fail-fast; \
 	fi
+	@$(MAKE) --no-print-directory test-lab
 
 check: need-build fmt-check clippy ## Check the format and the lints
 
