@@ -9,18 +9,18 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::harness::{Process, Settings, from_environment, raise_open_files};
+use crate::harness::{Process, Settings, raise_open_files};
 use crate::pace::{Pace, Tally, p99};
 
-/// `OVERLOAD_SECONDS=30` is the full form.
-const SECONDS: u64 = 6;
+/// What a build without optimisations and its client do to each other is no measure: the times are those of `make overload`.
+const TIME: Duration = Duration::from_secs(6);
 const TIMES_TOO_MUCH: f64 = 5.0;
 /// More than the service lets wait, so that it has to refuse.
 const CROWD: u32 = 2_000;
 const FEW: u32 = 16;
 /// A share of what it can do, at which it is at its ease.
 const EASE: f64 = 0.5;
-/// On a machine that does other work as well; what is right on an idle one is printed, and stands in docs/RELIABILITY.md.
+/// On a machine that does other work as well.
 const PATIENCE: Duration = Duration::from_secs(2);
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
@@ -57,19 +57,18 @@ fn tell(what: &str, tally: &Tally) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_times_too_many_writes_are_served_or_refused_soon_and_then_all_is_well() {
-    let time = Duration::from_secs(from_environment("OVERLOAD_SECONDS", SECONDS));
     let (_folder, service) = start().await;
-    let most = Pace::closed(FEW, time / 2).run(service.addr).await;
+    let most = Pace::closed(FEW, TIME / 2).run(service.addr).await;
     tell("as much as it can", &most);
     let rate = most.rate();
-    let nominal = Pace::open(FEW, rate * EASE, time / 2).run(service.addr).await;
+    let nominal = Pace::open(FEW, rate * EASE, TIME / 2).run(service.addr).await;
     tell("at its ease", &nominal);
-    let crowd = Pace::open(CROWD, rate * TIMES_TOO_MUCH, time).run(service.addr).await;
+    let crowd = Pace::open(CROWD, rate * TIMES_TOO_MUCH, TIME).run(service.addr).await;
     tell("too much", &crowd);
     let over = Instant::now();
     let mut later = 0;
     let after = loop {
-        let after = Pace::open(FEW, rate * EASE, time / 6).run(service.addr).await;
+        let after = Pace::open(FEW, rate * EASE, TIME / 6).run(service.addr).await;
         later += after.served.len();
         if after.refused.is_empty() && p99(&after.served) < PATIENCE {
             break after;

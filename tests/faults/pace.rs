@@ -1,7 +1,6 @@
 //! Clients that send at a rate of their own, whatever comes back, with as little work as possible for each request.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -39,6 +38,8 @@ pub struct Pace {
 
 /// Sensors that are written to, in turn.
 const SENSORS: u64 = 500;
+/// The next value. No value is ever written twice, so that each write that is done changes something.
+static NEXT_VALUE: AtomicU64 = AtomicU64::new(0);
 
 impl Pace {
     pub fn closed(connections: u32, time: Duration) -> Self {
@@ -59,10 +60,10 @@ impl Pace {
 
     /// Writes to the service at this pace.
     pub async fn run(self, service: SocketAddr) -> Tally {
-        let (start, number) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let start = Instant::now();
         let mut clients = JoinSet::new();
         for place in 0..self.connections {
-            clients.spawn(self.client(service, place, start, Arc::clone(&number)));
+            clients.spawn(self.client(service, place, start));
         }
         let mut tally = Tally::default();
         while let Some(one) = clients.join_next().await {
@@ -77,7 +78,7 @@ impl Pace {
         tally
     }
 
-    async fn client(self, service: SocketAddr, place: u32, start: Instant, number: Arc<AtomicU64>) -> Tally {
+    async fn client(self, service: SocketAddr, place: u32, start: Instant) -> Tally {
         let mut tally = Tally::default();
         let interval = self
             .per_second
@@ -87,7 +88,7 @@ impl Pace {
         while due < start + self.time && start.elapsed() < self.time {
             sleep_until(due).await;
             let sent = Instant::now();
-            let value = number.fetch_add(1, Ordering::Relaxed);
+            let value = NEXT_VALUE.fetch_add(1, Ordering::Relaxed);
             match Line::send(&mut line, service, &write(value)).await {
                 Some((200 | 201, _)) => tally.served.push(sent.elapsed()),
                 Some((503, true)) => tally.refused.push(sent.elapsed()),
