@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection on which a head with a bare LF is malformed.
@@ -59,9 +60,15 @@ impl<S> StrictLines<S> {
                     &mut bytes[skipped..]
                 }
                 Place::Head { line, body } => {
-                    let (byte, rest) = bytes.split_at_mut(1);
-                    if let Some(next) = in_head(&mut byte[0], line, body) {
-                        self.place = next;
+                    let Some(end) = memchr(b'\n', bytes) else {
+                        return keep(line, bytes);
+                    };
+                    let (text, rest) = bytes.split_at_mut(end + 1);
+                    if let Some((line_feed, text)) = text.split_last_mut() {
+                        keep(line, text);
+                        if let Some(next) = end_line(line_feed, line, body) {
+                            self.place = next;
+                        }
                     }
                     rest
                 }
@@ -79,18 +86,23 @@ impl Place {
     }
 }
 
-/// Takes one byte of a head; gives where the next one belongs when the head is over.
-fn in_head(byte: &mut u8, line: &mut Vec<u8>, body: &mut Body) -> Option<Place> {
-    if *byte != b'\n' {
-        // The CR that has to come before the LF is kept, however long the line is.
-        if line.len() == MAX_LINE_BYTES {
-            line.pop();
-        }
-        line.push(*byte);
-        return None;
+/// Adds to a line: its beginning is kept, and its last byte, which has to be the CR before the LF.
+fn keep(line: &mut Vec<u8>, text: &[u8]) {
+    let Some((last, text)) = text.split_last() else {
+        return;
+    };
+    if line.len() == MAX_LINE_BYTES {
+        line.pop();
     }
+    let room = MAX_LINE_BYTES - 1 - line.len();
+    line.extend_from_slice(&text[..text.len().min(room)]);
+    line.push(*last);
+}
+
+/// Ends a line of a head; gives where the next byte belongs when the head is over.
+fn end_line(line_feed: &mut u8, line: &mut Vec<u8>, body: &mut Body) -> Option<Place> {
     if line.pop() != Some(b'\r') {
-        *byte = 0;
+        *line_feed = 0;
         return Some(Place::Unfollowed);
     }
     let over = line.is_empty();
