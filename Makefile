@@ -20,6 +20,8 @@ FUZZ_SECONDS := 60
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 SCALE := 1
 LOAD := patch
+# What is tested is built once, with failpoints for the lab; they do nothing where no test asks for them.
+TESTED := --locked --features failpoints
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -41,11 +43,10 @@ build: need-build ## Install what the build lacks, and build the release binary
 test: need-test deny sqlx-check fmt-check clippy openapi-check asyncapi-check pages-check fuzz-api-short ## Install what the tests need, then run every check and every test
 	@echo "Running the tests ..."
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		set -ex; cargo nextest run --locked --no-fail-fast; cargo test --doc --locked; \
+		set -ex; cargo nextest run $(TESTED) --no-fail-fast -E 'not binary(lab)'; cargo test --doc $(TESTED); cargo test $(TESTED) --test lab; \
 	else \
-		set -ex; cargo test --locked --no-fail-fast; \
+		set -ex; cargo test $(TESTED) --no-fail-fast; \
 	fi
-	@$(MAKE) --no-print-directory test-lab
 
 check: need-build fmt-check clippy ## Check the format and the lints
 
@@ -100,7 +101,7 @@ pages-check: binary tests/pages/node_modules/.package-lock.json ## Look at every
 	node tests/pages/check.mjs target/debug/sensorcast target/pages
 
 binary: need-build
-	cargo build --locked
+	cargo build $(TESTED)
 
 # What a check written in JavaScript needs, anew when its lock has changed.
 tests/%/node_modules/.package-lock.json: tests/%/package.json tests/%/package-lock.json | need-node
@@ -111,17 +112,17 @@ need-node:
 	@scripts/need nodejs npm
 
 openapi-check: need-openapi $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
-	cargo build --locked
+	cargo build $(TESTED)
 	target/debug/sensorcast openapi > target/openapi.yaml
 	$(NPM_TOOLS)/.bin/spectral lint target/openapi.yaml --ruleset tests/openapi/.spectral.yaml --fail-severity hint --verbose
 	NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service sh -c 'node tests/openapi/postman.js "$$SERVICE_URL"'
 
 fuzz-api-short: need-openapi $(SCHEMATHESIS) ## Send 5,000 requests that are generated from the OpenAPI document
-	cargo build --locked
+	cargo build $(TESTED)
 	for seed in 1 2; do tests/openapi/with-service tests/openapi/fuzz $$seed || exit 1; done
 
 fuzz-api: need-openapi $(SCHEMATHESIS) ## The same with other requests, until stopped
-	cargo build --locked
+	cargo build $(TESTED)
 	tests/openapi/with-service tests/openapi/fuzz
 
 $(NPM_TOOLS): tests/openapi/package.json tests/openapi/package-lock.json
@@ -141,16 +142,16 @@ need-build:
 	@scripts/need cargo compiler cmake pkg-config openssl
 
 chaos: need-test ## Run ROUNDS=n rounds of the mirror test, from SEED=s on
-	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) cargo test --locked --test chaos -- --nocapture after_quiet
+	CHAOS_ROUNDS=$(ROUNDS) CHAOS_SEED=$(SEED) cargo test $(TESTED) --test chaos -- --nocapture after_quiet
 
 faults-system-calls: need-test ## Fail or kill the service in every single system call on its database, not only in the first ones
-	ALL_SYSTEM_CALLS=1 cargo test --locked --test faults -- --nocapture system_call
+	ALL_SYSTEM_CALLS=1 cargo test $(TESTED) --test faults -- --nocapture system_call
 
 test-lab: need-test ## Fail the service at every failpoint, and find planted bugs
-	cargo test --locked --features failpoints --test lab
+	cargo test $(TESTED) --test lab
 
 torture: need-test ## Kill the service KILLS=n times in the middle of requests, which follow from SEED=s
-	KILLS=$(KILLS) SEED=$(SEED) cargo test --locked --test faults -- --nocapture the_service_killed
+	KILLS=$(KILLS) SEED=$(SEED) cargo test $(TESTED) --test faults -- --nocapture the_service_killed
 
 bench: bench-build ## Measure the service against its goals, and write benches/RESULTS.md (under 5 minutes); ROWS=get,patch for some
 	$(RELEASE)/bench table $(if $(ROWS),--rows $(ROWS),--write benches/RESULTS.md)
@@ -175,18 +176,18 @@ profile: bench-build ## Ask perf where the time goes under LOAD=get or LOAD=patc
 	@head -40 target/profile-$(LOAD).txt
 
 faults-every-byte: need-test ## Cut the connection to the broker after every single byte, not only after some
-	CUT_AT_EVERY_BYTE=1 cargo test --locked --test relay -- --nocapture cut_after_any_byte
+	CUT_AT_EVERY_BYTE=1 cargo test $(TESTED) --test relay -- --nocapture cut_after_any_byte
 
-overload: need-test ## Send five times more writes than the service can do, for 30 s
-	OVERLOAD_SECONDS=30 cargo test --locked --test faults -- --nocapture five_times
+overload: bench-build ## Send five times more writes than the service can do, for 30 s, and print what is served and refused
+	$(RELEASE)/bench overload
 
 soak: need-test ## Work for HOURS=n (a fraction will do) at 70 % of what the service can do, and watch what it holds
 	cargo build --release --locked
 	HOURS=$(HOURS) SENSORCAST_BINARY=$(CURDIR)/target/release/sensorcast \
-		cargo test --locked --test faults -- --nocapture --ignored hours_at_an_even_pace
+		cargo test $(TESTED) --test faults -- --nocapture --ignored hours_at_an_even_pace
 
 fuzz: need-build ## Bring any bytes to every parser, for FUZZ_SECONDS=n (60) each
-	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --test fuzz -- --nocapture --test-threads=2
+	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(TESTED) --test fuzz -- --nocapture --test-threads=2
 
 need-test: need-build $(PYTHON)/paho-mqtt
 	@scripts/need mosquitto mosquitto-clients sqlite3 strace
