@@ -1,0 +1,58 @@
+//! Five times too many writes, and what becomes of those that are served and of those that are refused.
+
+use std::time::Duration;
+
+use crate::fill;
+use crate::pace::{Pace, Tally, p99};
+use crate::process::Place;
+use crate::progress;
+use crate::rows::{FEW_SENSORS, WRITERS};
+use crate::table::{ms, short};
+
+const TIMES_TOO_MUCH: f64 = 5.0;
+
+/// Measures for `time`, with shorter times before and after it, and gives the table. `crowd` is how many connections send too
+/// much.
+pub fn run(place: &Place, time: Duration, crowd: u32) -> anyhow::Result<String> {
+    fill::fill(place, "overload", FEW_SENSORS)?;
+    let service = place.service("overload", None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let measure = |what: &str, pace: Pace| {
+        progress(what);
+        runtime.block_on(pace.run(service.address()))
+    };
+    let most = measure("as much as it can", Pace::closed(WRITERS, time / 3));
+    let half = measure("half of that", Pace::open(WRITERS, most.rate() / 2.0, time / 3));
+    let too_much = measure("too much", Pace::open(crowd, most.rate() * TIMES_TOO_MUCH, time));
+    let after = measure(
+        "half of it, afterwards",
+        Pace::open(WRITERS, most.rate() / 2.0, time / 6),
+    );
+    let rows = [
+        row(&format!("as much as it can, {WRITERS} connections"), &most),
+        row("half of that", &half),
+        row(&format!("five times that, {crowd} connections"), &too_much),
+        row("half of it, afterwards", &after),
+    ];
+    Ok(format!(
+        "| | served/s | p50 | p99 | refused/s | p50 | p99 | other answers |\n|---|---|---|---|---|---|---|---|\n{}\n\nserved under too much: p99 {:.2} times that of as much as it can\n",
+        rows.join("\n"),
+        p99(&too_much.served).as_secs_f64() / p99(&most.served).as_secs_f64()
+    ))
+}
+
+fn row(what: &str, tally: &Tally) -> String {
+    let of = |times: &[Duration]| {
+        let median = times.get(times.len() / 2).copied().unwrap_or_default();
+        format!("{} ms | {} ms", short(ms(median)), short(ms(p99(times))))
+    };
+    let refused = u32::try_from(tally.refused.len()).unwrap_or(u32::MAX);
+    format!(
+        "| {what} | {:.0} | {} | {:.0} | {} | {} |",
+        tally.rate(),
+        of(&tally.served),
+        f64::from(refused) / tally.time.as_secs_f64(),
+        of(&tally.refused),
+        tally.odd.len()
+    )
+}

@@ -1,0 +1,99 @@
+//! What the writer is asked to do, and who waits for it.
+
+use tokio::sync::oneshot;
+
+use super::batch::Batch;
+use super::once::Once;
+use super::post::{Answer, Letter, Post, PostBox};
+use super::{Record, StoreError};
+use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorRef};
+
+/// What a write did, once it is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: the sensor is what it was. No revision was made.
+    Unchanged(Record),
+    /// There is a new sensor.
+    Created(Record),
+    /// The sensor is now this.
+    Modified(Record),
+    /// The sensor of this id is gone, since this revision.
+    Deleted(SensorId, Revision),
+}
+
+/// What looks at a sensor, inside the transaction, and says what to do.
+pub type Decide = Box<dyn FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send>;
+
+/// A change of one sensor, and who waits for it.
+pub(super) struct Write {
+    pub target: SensorRef,
+    /// Taken when it is run.
+    pub decide: Option<Decide>,
+    /// What the answer is kept under, for when the request comes again.
+    pub once: Option<Once>,
+    /// Held back until it is committed.
+    pub result: Option<Answer>,
+    pub reply: oneshot::Sender<Answer>,
+    /// Where the answer goes; `None` when it goes to whoever waits.
+    pub post_box: Option<PostBox>,
+}
+
+/// What the store has to note about itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Note {
+    /// The broker has acknowledged every event up to this one.
+    Relayed(Revision),
+    /// Nothing, but in a transaction that writes: to see whether it can.
+    Probe,
+}
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    Write(Write),
+    Batch(Batch),
+    Note(Note, oneshot::Sender<Result<(), StoreError>>),
+    /// Remove some of the events that may go. The answer is how many they were.
+    Prune(oneshot::Sender<usize>),
+    Stop(oneshot::Sender<()>),
+}
+
+impl Command {
+    // Whoever no longer waits for an answer has gone away, which takes nothing back: a failed send is no error.
+
+    pub(super) fn answer(self, post: &mut Post) {
+        match self {
+            Self::Write(Write {
+                result: Some(answer),
+                reply,
+                post_box,
+                ..
+            }) => post.add(post_box.as_ref(), Letter { reply, answer }),
+            Self::Batch(Batch {
+                result: Some(result),
+                reply,
+                ..
+            }) => drop(reply.send(Ok(result))),
+            Self::Note(_, reply) => drop(reply.send(Ok(()))),
+            Self::Write(_) | Self::Batch(_) | Self::Prune(_) | Self::Stop(_) => {}
+        }
+    }
+
+    /// The bug of an answer before COMMIT.
+    pub(super) fn answer_early(&mut self) {
+        if let Self::Write(write) = self
+            && let Some(result) = write.result.take()
+        {
+            let reply = std::mem::replace(&mut write.reply, oneshot::channel().0);
+            let _ = reply.send(result);
+        }
+    }
+
+    pub(super) fn fail(self, error: &StoreError) {
+        match self {
+            Self::Write(write) => drop(write.reply.send(Err(error.clone().into()))),
+            Self::Batch(batch) => drop(batch.reply.send(Err(error.clone()))),
+            Self::Note(_, reply) => drop(reply.send(Err(error.clone()))),
+            Self::Prune(_) | Self::Stop(_) => {}
+        }
+    }
+}
