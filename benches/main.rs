@@ -11,6 +11,10 @@ mod fill;
 mod http;
 mod machine;
 mod mqtt;
+mod overload;
+#[path = "../tests/faults/pace.rs"]
+#[expect(clippy::expect_used, reason = "shared with the tests")]
+mod pace;
 mod paho;
 mod process;
 mod profile;
@@ -22,6 +26,7 @@ mod wrk;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -60,6 +65,15 @@ enum Command {
         #[arg(long)]
         write: Option<PathBuf>,
     },
+    /// What is served and refused when five times too many writes come
+    Overload {
+        /// How long they come
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// On how many connections
+        #[arg(long, default_value_t = 256)]
+        connections: u32,
+    },
     /// What perf says of the service under load
     Profile {
         /// get or patch
@@ -81,6 +95,13 @@ fn main() -> anyhow::Result<()> {
         }),
         Command::Profile { load } => {
             println!("{}", profile::run(&Place::new()?, &load)?);
+            Ok(())
+        }
+        Command::Overload { seconds, connections } => {
+            println!(
+                "{}",
+                overload::run(&Place::new()?, Duration::from_secs(seconds), connections)?
+            );
             Ok(())
         }
         Command::Bare { address, answers } => stand_ins::serve_bare(address, &answers),

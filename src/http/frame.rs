@@ -3,8 +3,8 @@
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use tokio::time::Instant;
@@ -102,7 +102,8 @@ fn finish(response: ServiceResponse<BoxBody>, request_id: &str, started: Instant
             .metrics
             .observe(request.method().as_str(), route, status.as_u16(), started.elapsed());
     }
-    if status.is_server_error() {
+    // What is not available now is logged once, by what knows why, and not for every request.
+    if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
         tracing::error!(status = status.as_u16(), "request failed");
     } else {
         tracing::debug!(status = status.as_u16(), "request answered");

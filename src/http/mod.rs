@@ -40,7 +40,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, ServiceResponse, fn_service};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
-use actix_web::{App, HttpResponse, middleware};
+use actix_web::{App, HttpResponse, middleware, rt};
 use prometheus_client::registry::Registry;
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
@@ -122,7 +122,6 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
     let address = listener.local_addr()?;
     let limits = config.limits;
     let hang_up_after = config.streams.stall * 2;
-    let state = Data::new(state);
     let builder = Server::build()
         .workers(workers())
         .max_concurrent_connections(limits.connections.div_ceil(workers()))
@@ -131,8 +130,12 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
     let stopping = builder.graceful_shutdown_signal();
     let server = builder.listen("http", listener, move || {
         let stopping = stopping.clone();
+        // Called once for each worker, in its thread.
+        let (store, delivery) = state.store.for_thread();
+        rt::spawn(delivery);
+        let state = Data::new(HttpState { store, ..state.clone() });
         // Used for URLs alone, which are not made from it here.
-        let app = map_config(app(state.clone()), |()| AppConfig::default());
+        let app = map_config(app(state), |()| AppConfig::default());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::writer::{Decide, Outcome};
+use super::command::{Decide, Outcome};
 use super::{StoreError, WriteError};
 use crate::domain::SensorRef;
 

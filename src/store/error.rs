@@ -39,9 +39,9 @@ pub enum WriteError {
     /// The key of the request belongs to another one.
     #[error("the key was used for another request")]
     KeyReused,
-    /// More writes wait than the store is willing to hold; try again soon.
+    /// More writes wait than the store is willing to hold, or than it can make soon when they keep coming; try again soon.
     #[error("too many writes wait")]
-    QueueFull,
+    Overloaded,
     /// COMMIT failed: the change may be there or not. The process stops, and the next start finds out.
     #[error("the outcome of the write is unknown")]
     OutcomeUnknown,

@@ -8,14 +8,17 @@
 mod backup;
 mod batch;
 mod cache;
+mod command;
 mod error;
 mod history;
 mod list;
 mod metrics;
 mod once;
 mod open;
+mod overload;
 #[cfg(test)]
 mod plan_tests;
+mod post;
 mod reads;
 mod row;
 mod scribe;
@@ -33,13 +36,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackupError, Restored, backup, restore};
 pub use batch::BatchOutcome;
+pub use command::{Decide, Outcome};
 pub use error::{StoreError, WriteError};
 pub use history::{History, Past};
 pub use list::Page;
 pub use metrics::StoreMetrics;
 pub use once::Once;
 pub use open::{OpenError, migrate};
-pub use writer::{Decide, Outcome};
 
 use crate::clock::Clock;
 use crate::domain::{
@@ -50,8 +53,10 @@ use crate::wire::link::LinkBase;
 use crate::wire::representation::updated_at;
 use batch::Batch;
 use cache::RecordCache;
+use command::{Command, Note, Write};
+use overload::QueueLimit;
+use post::{PostBox, post_box};
 use tail::Tail;
-use writer::{Command, Note, Write};
 
 /// What the store is opened with.
 #[derive(Debug, Clone)]
@@ -64,7 +69,7 @@ pub struct Options {
     pub clock: Clock,
     /// Which events may be pruned.
     pub retention: Retention,
-    /// The most commands that wait for the writer; one more is refused with [`WriteError::QueueFull`].
+    /// The most writes that wait for the writer; one more is refused with [`WriteError::Overloaded`].
     pub write_queue_max: usize,
 }
 
@@ -81,11 +86,13 @@ pub struct Retention {
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    post_box: Option<PostBox>,
 }
 
 #[derive(Debug)]
 struct Inner {
     commands: mpsc::Sender<Command>,
+    queue_limit: QueueLimit,
     reads: SqlitePool,
     cache: RecordCache,
     tail: Tail,
@@ -155,6 +162,17 @@ pub struct StoredEvent {
 }
 
 impl Store {
+    /// The same store for a thread with a runtime of its own, and the task that has to run there: the answers of each commit come to the
+    /// thread together, and wake those who wait from there.
+    pub fn for_thread(&self) -> (Self, impl Future<Output = ()> + 'static) {
+        let (post_box, delivery) = post_box();
+        let store = Self {
+            post_box: Some(post_box),
+            ..self.clone()
+        };
+        (store, delivery)
+    }
+
     /// Changes one sensor.
     ///
     /// `decide` sees the sensor as it is (`None` when there is none) inside the transaction that will hold the change, and
@@ -187,6 +205,7 @@ impl Store {
             once,
             result: None,
             reply,
+            post_box: self.post_box.clone(),
         }))?;
         answer.await.unwrap_or(Err(WriteError::OutcomeUnknown))
     }
@@ -217,11 +236,17 @@ impl Store {
     }
 
     fn enqueue(&self, command: Command) -> Result<(), WriteError> {
+        if !self.inner.queue_limit.admits(self.queued()) {
+            return Err(WriteError::Overloaded);
+        }
         self.inner.commands.try_send(command).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => WriteError::QueueFull,
+            mpsc::error::TrySendError::Full(_) => WriteError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => WriteError::Store(StoreError::Stopped),
         })?;
-        self.inner.metrics.queue_depth.set(self.queued());
+        self.inner
+            .metrics
+            .queue_depth
+            .set(i64::try_from(self.queued()).unwrap_or(i64::MAX));
         Ok(())
     }
 
@@ -291,8 +316,7 @@ impl Store {
         answer.await.map_err(|_| StoreError::Stopped)
     }
 
-    fn queued(&self) -> i64 {
-        let queued = self.inner.commands.max_capacity() - self.inner.commands.capacity();
-        i64::try_from(queued).unwrap_or(i64::MAX)
+    fn queued(&self) -> usize {
+        self.inner.commands.max_capacity() - self.inner.commands.capacity()
     }
 }

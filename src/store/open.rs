@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, RecordCache};
+use super::overload::{Overload, QueueLimit};
 use super::scribe::Scribe;
 use super::tail::Tail;
 use super::writer::{Writer, keep_pruning};
@@ -37,6 +38,9 @@ const PRAGMAS: &[(&str, &str)] = &[
     // What the write-ahead log is cut back to after a checkpoint: 64 MiB.
     ("journal_size_limit", "67108864"),
 ];
+/// Of the database that the writer keeps in memory, in KiB, as a negative number. SQLite's 2 MiB are read again and again where a
+/// thousand sensors report.
+const WRITER_CACHE_KIB: &str = "-16384";
 /// More than the writer has.
 const MAX_PREPARED_STATEMENTS: usize = 64;
 /// Connections that read. More than the cores of a small machine gain nothing.
@@ -114,6 +118,7 @@ impl Store {
             .map_err(|error| database(path, error))?;
         let (cache, tail) = (RecordCache::new(), Tail::default());
         let (commands, queue) = mpsc::channel(options.write_queue_max);
+        let queue_limit = QueueLimit::new(options.write_queue_max);
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
         let failed = CancellationToken::new();
@@ -121,6 +126,8 @@ impl Store {
         let writer = Writer {
             connection,
             queue,
+            held: None,
+            overload: Overload::new(queue_limit.clone()),
             announce,
             scribe: Scribe {
                 epoch: epoch.clone(),
@@ -140,6 +147,7 @@ impl Store {
         tokio::spawn(keep_pruning(commands.downgrade()));
         let inner = Inner {
             commands,
+            queue_limit,
             reads,
             cache,
             tail,
@@ -150,7 +158,10 @@ impl Store {
             failed,
             _lock: lock,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+            post_box: None,
+        })
     }
 }
 
@@ -208,6 +219,7 @@ fn open_writer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     for (name, value) in PRAGMAS {
         connection.pragma_update(None, name, value)?;
     }
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
     if is_planted("bug.synchronous-off") {
         connection.pragma_update(None, "synchronous", "OFF")?;
     }

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the statements of a group may always take.
 const MIN_GROUP_LIMIT: Duration = Duration::from_millis(5);
-/// How many writes may always wait: as many clients can write one thing after the other, on however slow a machine, and none is
-/// refused.
-const MIN_WAITING: usize = 64;
+/// How many commands may always wait: 64 clients can write one thing after the other, on however slow a machine, and none is refused,
+/// with some room for what the service itself asks of the writer.
+const MIN_WAITING: usize = 72;
 
 /// How many writes may wait now; cheap to clone.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::cache::Changes;
+use super::command::{Decide, Note, Outcome};
 use super::row::{SensorRow, damaged};
-use super::writer::{Decide, Note, Outcome};
 use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{
     Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Revision, Sensor, SensorName, SensorRef, Value,
@@ -30,7 +30,8 @@ pub(super) struct Scribe {
 type Step = Result<Result<Outcome, WriteError>, StoreError>;
 
 impl Scribe {
-    /// Lets `decide` see the sensor and does what it says, in a savepoint. The event waits for [`Scribe::write_events`].
+    /// Lets `decide` see the sensor and does what it says, in one statement: one that breaks a rule leaves nothing behind
+    /// (SQLite's `ABORT`), so that a refused write undoes no other of its group. The event waits for [`Scribe::write_events`].
     pub(super) fn write(
         &mut self,
         connection: &Connection,
@@ -54,7 +55,6 @@ impl Scribe {
                 return Ok(Err(WriteError::Refused { refusal, current }));
             }
         };
-        execute(connection, "SAVEPOINT write", [])?;
         let done = match (change, &current, record) {
             (Change::Create(sensor), None, _) => self.create(connection, &sensor, moment),
             (Change::Modify(next, form), Some(current), _) => self.modify(connection, current, &next, form, moment),
@@ -62,11 +62,7 @@ impl Scribe {
             (Change::None, _, Some(record)) => Ok(Ok(Outcome::Unchanged(record))),
             (change, ..) => Err(damaged(format_args!("{change:?} does not fit what is there"))),
         }?;
-        if done.is_err() {
-            execute(connection, "ROLLBACK TO write", [])?;
-        }
-        reach("store.before-release")?;
-        execute(connection, "RELEASE write", [])?;
+        reach("store.after-change")?;
         Ok(done)
     }
 

@@ -11,14 +11,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, BatchOutcome};
-use super::once::{self, Known, Once};
+use super::command::{Command, Decide, Outcome, Write};
+use super::once::{self, Known};
+use super::overload::Overload;
+use super::post::Post;
 use super::scribe::{self, Scribe, execute};
-use super::{Record, Retention, StoreError, StoreMetrics, WriteError};
+use super::{Retention, StoreError, StoreMetrics, WriteError};
 use crate::clock::Clock;
-use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorRef, Timestamp};
+use crate::domain::{Moment, Revision, SensorRef, Timestamp};
 use crate::failpoint::{is_planted, pass, reach};
 
-/// The most commands that share a transaction, which bounds how long the first of them waits for the last.
+/// The most commands that share a transaction; [`Overload::group_limit`] bounds how long they may take.
 const MAX_GROUP: usize = 256;
 /// How often the log is looked through for events that may go.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,93 +29,6 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 const NEXT_PRUNE_DELAY: Duration = Duration::from_millis(50);
 /// The most events that one step of pruning removes, so that no write waits long behind it.
 const MAX_PRUNED_AT_ONCE: usize = 2_000;
-
-/// What a write did, once it is committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing: the sensor is what it was. No revision was made.
-    Unchanged(Record),
-    /// There is a new sensor.
-    Created(Record),
-    /// The sensor is now this.
-    Modified(Record),
-    /// The sensor of this id is gone, since this revision.
-    Deleted(SensorId, Revision),
-}
-
-/// What looks at a sensor, inside the transaction, and says what to do.
-pub type Decide = Box<dyn FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send>;
-
-/// A change of one sensor, and who waits for it.
-pub(super) struct Write {
-    pub target: SensorRef,
-    /// Taken when it is run.
-    pub decide: Option<Decide>,
-    /// What the answer is kept under, for when the request comes again.
-    pub once: Option<Once>,
-    /// Held back until it is committed.
-    pub result: Option<Result<Outcome, WriteError>>,
-    pub reply: oneshot::Sender<Result<Outcome, WriteError>>,
-}
-
-/// What the store has to note about itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Note {
-    /// The broker has acknowledged every event up to this one.
-    Relayed(Revision),
-    /// Nothing, but in a transaction that writes: to see whether it can.
-    Probe,
-}
-
-/// What the writer is asked to do.
-pub(super) enum Command {
-    Write(Write),
-    Batch(Batch),
-    Note(Note, oneshot::Sender<Result<(), StoreError>>),
-    /// Remove some of the events that may go. The answer is how many they were.
-    Prune(oneshot::Sender<usize>),
-    Stop(oneshot::Sender<()>),
-}
-
-impl Command {
-    // Whoever no longer waits for an answer has gone away, which takes nothing back: a failed send is no error.
-
-    fn answer(self) {
-        match self {
-            Self::Write(Write {
-                result: Some(result),
-                reply,
-                ..
-            }) => drop(reply.send(result)),
-            Self::Batch(Batch {
-                result: Some(result),
-                reply,
-                ..
-            }) => drop(reply.send(Ok(result))),
-            Self::Note(_, reply) => drop(reply.send(Ok(()))),
-            Self::Write(_) | Self::Batch(_) | Self::Prune(_) | Self::Stop(_) => {}
-        }
-    }
-
-    /// The bug of an answer before COMMIT.
-    fn answer_early(&mut self) {
-        if let Self::Write(write) = self
-            && let Some(result) = write.result.take()
-        {
-            let reply = std::mem::replace(&mut write.reply, oneshot::channel().0);
-            let _ = reply.send(result);
-        }
-    }
-
-    fn fail(self, error: &StoreError) {
-        match self {
-            Self::Write(write) => drop(write.reply.send(Err(error.clone().into()))),
-            Self::Batch(batch) => drop(batch.reply.send(Err(error.clone()))),
-            Self::Note(_, reply) => drop(reply.send(Err(error.clone()))),
-            Self::Prune(_) | Self::Stop(_) => {}
-        }
-    }
-}
 
 /// Why a group was not committed.
 enum GroupError {
@@ -131,6 +47,9 @@ impl<E: Into<StoreError>> From<E> for GroupError {
 pub(super) struct Writer {
     pub connection: Connection,
     pub queue: mpsc::Receiver<Command>,
+    /// What was taken from the queue and has to wait for the end of a group.
+    pub held: Option<Command>,
+    pub overload: Overload,
     pub announce: watch::Sender<Revision>,
     pub scribe: Scribe,
     pub clock: Clock,
@@ -139,33 +58,33 @@ pub(super) struct Writer {
     pub failed: CancellationToken,
 }
 
-/// What comes after a command.
-enum Next {
-    Go,
-    Stop(Option<oneshot::Sender<()>>),
-    /// The outcome is unknown, after which nothing may be written.
-    Fail,
-}
-
 impl Writer {
     /// Works until it is told to stop, nobody is left to send commands, or the outcome of a COMMIT is unknown.
     pub(super) fn run(mut self) {
         // A panic ends the process, too: without a writer nothing works.
         let failed = self.failed.clone().drop_guard();
-        let mut commands = Vec::with_capacity(MAX_GROUP);
         let stop = loop {
-            if self.queue.blocking_recv_many(&mut commands, MAX_GROUP) == 0 {
-                break None;
-            }
-            self.metrics
-                .queue_depth
-                .set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
-            match self.work(commands.drain(..)) {
-                Next::Go => {}
-                Next::Stop(reply) => break reply,
-                Next::Fail => return,
+            let goes_on = match self.next() {
+                None => break None,
+                Some(Command::Stop(reply)) => break Some(reply),
+                Some(Command::Prune(reply)) => match self.prune() {
+                    // Nobody waiting is fine.
+                    Some(pruned) => {
+                        let _ = reply.send(pruned);
+                        true
+                    }
+                    None => false,
+                },
+                Some(command) => self.run_group(command),
+            };
+            if !goes_on {
+                return;
             }
         };
+        self.queue.close();
+        while let Ok(late) = self.queue.try_recv() {
+            late.fail(&StoreError::Stopped);
+        }
         failed.disarm();
         pass("store.before-close");
         if let Err((_, error)) = self.connection.close() {
@@ -178,41 +97,31 @@ impl Writer {
         }
     }
 
-    /// Runs what has come in together: the writes and notes as a group, then what stands alone.
-    fn work(&mut self, commands: impl Iterator<Item = Command>) -> Next {
-        let mut group = Vec::new();
-        let mut next = Next::Go;
-        let mut prune = None;
-        for command in commands {
-            match command {
-                Command::Stop(reply) => next = Next::Stop(Some(reply)),
-                Command::Prune(reply) => prune = Some(reply),
-                late if matches!(next, Next::Stop(_)) => late.fail(&StoreError::Stopped),
-                command => group.push(command),
-            }
+    /// The next command, which is waited for; `None` when nobody is left to send one.
+    fn next(&mut self) -> Option<Command> {
+        if let Some(held) = self.held.take() {
+            return Some(held);
         }
-        if !self.run_group(group) {
-            return Next::Fail;
+        if let Ok(command) = self.queue.try_recv() {
+            return Some(command);
         }
-        match prune.map(|reply| (reply, self.prune())) {
-            Some((_, None)) => Next::Fail,
-            Some((reply, Some(pruned))) => {
-                // Nobody waiting is fine.
-                let _ = reply.send(pruned);
-                next
-            }
-            None => next,
-        }
+        self.overload.idle();
+        let command = self.queue.blocking_recv();
+        self.overload.emptied();
+        command
     }
 
-    /// Runs a group and answers it. `false` when the outcome is unknown, after which nothing may be written.
-    fn run_group(&mut self, mut group: Vec<Command>) -> bool {
-        if group.is_empty() {
-            return true;
-        }
+    /// Runs a group that begins with this command, and answers it. `false` when the outcome is unknown, after which nothing may
+    /// be written.
+    fn run_group(&mut self, first: Command) -> bool {
+        let mut group = vec![first];
+        let committed = self.commit(&mut group);
         #[expect(clippy::cast_precision_loss, reason = "at most MAX_GROUP")]
         self.metrics.group_size.observe(group.len() as f64);
-        match self.commit(&mut group) {
+        self.metrics
+            .queue_depth
+            .set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+        match committed {
             Ok(head) => {
                 // Both before the answers, so that whoever has one never sees what was before.
                 self.scribe.changes.settle();
@@ -221,7 +130,11 @@ impl Writer {
                 if reach("store.before-answer").is_err() {
                     return false;
                 }
-                group.into_iter().for_each(Command::answer);
+                let mut post = Post::default();
+                for command in group {
+                    command.answer(&mut post);
+                }
+                post.send();
             }
             Err(GroupError::NotCommitted(error)) => {
                 tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
@@ -239,20 +152,29 @@ impl Writer {
         true
     }
 
-    /// Runs the group in one transaction and commits it.
-    fn commit(&mut self, group: &mut [Command]) -> Result<Revision, GroupError> {
+    /// Runs the group, and with it what waits, in one transaction and commits it.
+    fn commit(&mut self, group: &mut Vec<Command>) -> Result<Revision, GroupError> {
         let before = *self.announce.borrow();
         let mut head = before;
+        let started = Instant::now();
         let now = self.clock.now();
         reach("store.before-begin")?;
         execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         reach("store.after-begin")?;
-        for command in &mut *group {
+        let mut waiting = self.queue.len();
+        let mut is_full = false;
+        while let Some(command) = group.last_mut() {
             match command {
                 Command::Write(write) => self.run_write(write, &mut head, now)?,
                 Command::Batch(batch) => self.run_batch(batch, &mut head, now)?,
                 Command::Note(note, _) => scribe::note(&self.connection, *note)?,
                 Command::Prune(_) | Command::Stop(_) => {}
+            }
+            is_full = waiting > 0 && (group.len() == MAX_GROUP || started.elapsed() > self.overload.group_limit());
+            let next = if is_full { None } else { self.join(&mut waiting) };
+            match next {
+                Some(command) => group.push(command),
+                None => break,
             }
         }
         if is_planted("bug.answer-before-commit") {
@@ -262,21 +184,40 @@ impl Writer {
             reach("store.before-head")?;
             scribe::set_head(&self.connection, head)?;
         }
-        if group.len() == MAX_GROUP && is_planted("bug.event-lost-at-full-group") {
+        if is_full && is_planted("bug.event-lost-at-full-group") {
             execute(&self.connection, "DELETE FROM events WHERE revision = ?", [head.get()])?;
         }
         reach("store.before-commit")?;
-        let started = Instant::now();
+        let commit_started = Instant::now();
         let committed = execute(&self.connection, "COMMIT", [])
             .map_err(StoreError::from)
             .and_then(|_| Ok(reach("store.after-commit")?));
-        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        let commit_time = commit_started.elapsed();
+        self.metrics.commit_seconds.observe(commit_time.as_secs_f64());
+        self.overload.committed(group.len(), is_full, commit_time);
         match committed {
             Ok(()) => Ok(head),
             // Without room, not even the frame that commits was written.
             Err(StoreError::Full) => Err(StoreError::Full.into()),
             Err(error) if is_planted("bug.unknown-told-as-failed") => Err(error.into()),
             Err(error) => Err(GroupError::OutcomeUnknown(error)),
+        }
+    }
+
+    /// The next command for a group, of those that waited when it began and are left to take.
+    fn join(&mut self, waiting: &mut usize) -> Option<Command> {
+        let Some(left) = waiting.checked_sub(1) else {
+            self.overload.emptied();
+            return None;
+        };
+        *waiting = left;
+        match self.queue.try_recv().ok()? {
+            // In its turn, and not in a group.
+            command @ (Command::Prune(_) | Command::Stop(_)) => {
+                self.held = Some(command);
+                None
+            }
+            command => Some(command),
         }
     }
 

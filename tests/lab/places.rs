@@ -37,7 +37,7 @@ const PLACES: [Place; 28] = [
     place("store.after-begin", 10, GoesOn),
     place("store.before-event", 30, GoesOn),
     place("store.after-event", 30, GoesOn),
-    place("store.before-release", 30, GoesOn),
+    place("store.after-change", 30, GoesOn),
     place("store.before-head", 10, GoesOn),
     place("store.before-commit", 10, GoesOn),
     place("store.after-commit", 10, Ends),

@@ -150,7 +150,7 @@ async fn after_200_000_changes_the_disk_holds_what_is_kept() {
     let started = Instant::now();
     let mut largest = 0;
     for _ in 0..20 {
-        change(&store, CHANGES / 20, 256, 256).await;
+        change(&store, CHANGES / 20, 64, 64).await;
         largest = largest.max(bytes_on_disk(&path));
     }
     println!("{CHANGES} changes in {:?}, at most {largest} bytes", started.elapsed());

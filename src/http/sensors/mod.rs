@@ -98,7 +98,7 @@ fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem 
 /// What a write that the store could not do is to the client.
 pub fn undone(error: WriteError) -> Problem {
     match error {
-        WriteError::QueueFull => retry_later(Problem::of_kind(&problem::OVERLOADED)),
+        WriteError::Overloaded => retry_later(Problem::of_kind(&problem::OVERLOADED)),
         WriteError::OutcomeUnknown => retry_later(Problem::of_kind(&problem::OUTCOME_UNKNOWN)),
         WriteError::KeyReused => Problem::key_reused(),
         WriteError::Store(error) => error.into(),
