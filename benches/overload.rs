@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fill;
-use crate::pace::{Pace, Tally, p99};
+use crate::pace::{Pace, Tally, p50, p99};
 use crate::process::Place;
 use crate::progress;
 use crate::rows::{FEW_SENSORS, WRITERS};
@@ -42,10 +42,7 @@ pub fn run(place: &Place, time: Duration, crowd: u32) -> anyhow::Result<String> 
 }
 
 fn row(what: &str, tally: &Tally) -> String {
-    let of = |times: &[Duration]| {
-        let median = times.get(times.len() / 2).copied().unwrap_or_default();
-        format!("{} ms | {} ms", short(ms(median)), short(ms(p99(times))))
-    };
+    let of = |times: &[Duration]| format!("{} ms | {} ms", short(ms(p50(times))), short(ms(p99(times))));
     let refused = u32::try_from(tally.refused.len()).unwrap_or(u32::MAX);
     format!(
         "| {what} | {:.0} | {} | {:.0} | {} | {} |",

@@ -1,12 +1,12 @@
 //! What goes around every request: limits before it, and after it problem documents, safe headers, the log and the numbers.
 
-use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{Error, HttpResponse};
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -81,6 +81,7 @@ fn check(request: &ServiceRequest) -> Result<(), Problem> {
 }
 
 fn finish(response: ServiceResponse<BoxBody>, request_id: &str, started: Instant) -> ServiceResponse<BoxBody> {
+    let is_overload = problem_of(response.response()).is_some_and(Problem::is_overload);
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
         as_problem(response)
     } else {
@@ -102,8 +103,8 @@ fn finish(response: ServiceResponse<BoxBody>, request_id: &str, started: Instant
             .metrics
             .observe(request.method().as_str(), route, status.as_u16(), started.elapsed());
     }
-    // What is not available now is logged once, by what knows why, and not for every request.
-    if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
+    // That there is too much to do is logged once, by the store, and not for every request.
+    if status.is_server_error() && !is_overload {
         tracing::error!(status = status.as_u16(), "request failed");
     } else {
         tracing::debug!(status = status.as_u16(), "request answered");
@@ -128,11 +129,16 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     }
     let (request, response) = response.into_parts();
     let answer = |problem: &Problem| problem.respond(state.links(), request.path());
-    let answer = match response.error().and_then(|error| error.as_error::<Problem>()) {
+    let answer = match problem_of(&response) {
         Some(problem) => answer(problem),
         None => answer(&Problem::of_status(response.status())),
     };
     ServiceResponse::new(request, answer)
+}
+
+/// The problem that a handler gave for its answer.
+fn problem_of<B>(response: &HttpResponse<B>) -> Option<&Problem> {
+    response.error()?.as_error()
 }
 
 /// `/health/ready` answers 503 with a document of its own.

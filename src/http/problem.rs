@@ -204,6 +204,12 @@ impl Problem {
         Self::new(kind, format!("{} {}", kind.happened, kind.fix))
     }
 
+    /// Whether it is that more writes come than the store takes.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        self.kind.slug == OVERLOADED.slug
+    }
+
     /// The members of a sensor that are wrong.
     #[must_use]
     pub fn invalid(errors: Vec<Fault>) -> Self {

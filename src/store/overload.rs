@@ -62,8 +62,7 @@ impl Overload {
     }
 
     /// Nothing waits, and nothing is being done.
-    pub(super) fn idle(&mut self) {
-        self.emptied();
+    pub(super) fn idle(&self) {
         self.set_limit(self.usual);
     }
 

@@ -67,14 +67,8 @@ impl Writer {
             let goes_on = match self.next() {
                 None => break None,
                 Some(Command::Stop(reply)) => break Some(reply),
-                Some(Command::Prune(reply)) => match self.prune() {
-                    // Nobody waiting is fine.
-                    Some(pruned) => {
-                        let _ = reply.send(pruned);
-                        true
-                    }
-                    None => false,
-                },
+                // Nobody waiting is fine.
+                Some(Command::Prune(reply)) => self.prune().map(|pruned| reply.send(pruned)).is_some(),
                 Some(command) => self.run_group(command),
             };
             if !goes_on {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::harness::{Process, Settings, raise_open_files};
-use crate::pace::{Pace, Tally, p99};
+use crate::pace::{Pace, Tally, p50, p99};
 
 /// What a build without optimisations and its client do to each other is no measure: the times are those of `make overload`.
 const TIME: Duration = Duration::from_secs(6);
@@ -46,10 +46,10 @@ fn tell(what: &str, tally: &Tally) {
     println!(
         "{what}: {:.0} served/s, p50 {:?}, p99 {:?}; {} refused, p50 {:?}, p99 {:?}; {} odd",
         tally.rate(),
-        tally.served.get(tally.served.len() / 2).copied().unwrap_or_default(),
+        p50(&tally.served),
         p99(&tally.served),
         tally.refused.len(),
-        tally.refused.get(tally.refused.len() / 2).copied().unwrap_or_default(),
+        p50(&tally.refused),
         p99(&tally.refused),
         tally.odd.len(),
     );

@@ -112,6 +112,11 @@ impl Tally {
     }
 }
 
+/// The time below which half of them stay.
+pub fn p50(sorted: &[Duration]) -> Duration {
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
 /// The time below which 99 of 100 stay.
 pub fn p99(sorted: &[Duration]) -> Duration {
     sorted.get(sorted.len() * 99 / 100).copied().unwrap_or_default()
