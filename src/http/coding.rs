@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::ServiceResponse;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use brotli::CompressorWriter;
 use bytes::Bytes;
 use flate2::Compression;
@@ -157,46 +157,46 @@ fn range(item: &str) -> Option<(&str, u16)> {
 /// Gives an answer the coding that its client likes best, with a tag of its own; 304 when that is what the client has.
 ///
 /// Only what is complete is compressed: a stream of events goes out as it comes.
-pub async fn encode(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+pub async fn encode(request: &RequestHead, mut response: HttpResponse) -> HttpResponse {
     if response.status() == StatusCode::NOT_MODIFIED {
-        return tagged(response);
+        return tagged(request, response);
     }
-    let is_complete = matches!(response.response().body().size(), BodySize::Sized(1..));
+    let is_complete = matches!(response.body().size(), BodySize::Sized(1..));
     if !is_complete || !is_text(response.headers()) {
         return response;
     }
-    let (request, mut response) = response.into_parts();
     add_vary(response.headers_mut());
     if !request.headers().contains_key(header::ACCEPT_ENCODING) {
-        return ServiceResponse::new(request, response);
+        return response;
     }
     let (mut head, body) = response.into_parts();
     let bytes = match body.try_into_bytes() {
         Ok(bytes) => bytes,
-        Err(body) => return ServiceResponse::new(request, head.set_body(body)),
+        Err(body) => return head.set_body(body),
     };
     let coding = AcceptedCodings::of(request.headers()).best_for(bytes.len());
     let tag = head.headers().get(header::ETAG);
     if let Some(tag) = tag.and_then(|tag| conditional::encoded(tag, coding)) {
-        let is_read = [Method::GET, Method::HEAD].contains(request.method()) && head.status() == StatusCode::OK;
+        let is_read = [Method::GET, Method::HEAD].contains(&request.method) && head.status() == StatusCode::OK;
         let is_known = is_read && conditional::is_known(request.headers(), &tag);
         head.headers_mut().insert(header::ETAG, tag);
         if is_known {
             *head.status_mut() = StatusCode::NOT_MODIFIED;
             head.headers_mut().remove(header::CONTENT_TYPE);
-            return ServiceResponse::new(request, head.map_into_boxed_body());
+            return head.map_into_boxed_body();
         }
     }
     let bytes = compress(coding, bytes, head.headers_mut()).await;
-    ServiceResponse::new(request, head.set_body(BoxBody::new(bytes)))
+    head.set_body(BoxBody::new(bytes))
 }
 
 /// Gives a 304 the tag of what a 200 would have sent.
-fn tagged(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let coding = AcceptedCodings::of(response.request().headers())
-        .best()
-        .unwrap_or_default();
-    let tag = response.headers().get(header::ETAG);
+fn tagged(request: &RequestHead, mut response: HttpResponse) -> HttpResponse {
+    let coding = AcceptedCodings::of(request.headers()).best().unwrap_or_default();
+    let tag = response
+        .headers()
+        .get(header::ETAG)
+        .filter(|_| coding != Coding::Identity);
     if let Some(tag) = tag.and_then(|tag| conditional::encoded(tag, coding)) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -19,14 +19,14 @@ pub fn etag(epoch: &Epoch, revision: Revision) -> HeaderValue {
 #[must_use]
 pub fn etag_of_form(epoch: &Epoch, revision: Revision, form: Form) -> HeaderValue {
     let tag = format!("\"{epoch}.{revision}{}\"", form.suffix());
-    HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// The tag of what `tag` is of, compressed.
 #[must_use]
 pub fn encoded(tag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
     let opaque = tag.to_str().ok()?.strip_suffix('"')?;
-    HeaderValue::from_str(&format!("{opaque}{}\"", coding.suffix())).ok()
+    HeaderValue::try_from(format!("{opaque}{}\"", coding.suffix())).ok()
 }
 
 /// Whether `If-None-Match` lists `tag`, a strong one.
@@ -76,7 +76,7 @@ pub(super) fn precondition(headers: &HeaderMap, epoch: &Epoch, is_meant: impl Fn
 pub fn http_date(instant: Timestamp) -> HeaderValue {
     let unix_ms = u64::try_from(instant.unix_ms()).unwrap_or(0);
     let date = HttpDate::from(UNIX_EPOCH + Duration::from_millis(unix_ms)).to_string();
-    HeaderValue::from_str(&date).unwrap_or_else(|_| HeaderValue::from_static(""))
+    HeaderValue::try_from(date).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Reads an instant. What is none says nothing (RFC 9110 §13.1.3, §13.1.4).

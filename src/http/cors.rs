@@ -3,7 +3,7 @@
 //! Not actix-cors, which answers preflights on its own: without `Allow`, with one list of methods for all paths, and with errors
 //! that are no problem documents. Here a preflight is what OPTIONS answers anyway, and its `Allow` is what a script may do.
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
@@ -21,7 +21,7 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 
 /// Adds to an answer what the browser asks for on behalf of a script.
-pub fn allow(origins: &CorsOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
+pub fn allow(origins: &CorsOrigins, request: &RequestHead, headers: &mut HeaderMap) {
     let origin = match origins {
         CorsOrigins::None => return,
         CorsOrigins::Any => Some(HeaderValue::from_static("*")),
@@ -38,7 +38,7 @@ pub fn allow(origins: &CorsOrigins, request: &HttpRequest, headers: &mut HeaderM
     };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     let is_preflight =
-        *request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        request.method == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if let Some(methods) = headers.get(header::ALLOW).cloned().filter(|_| is_preflight) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);

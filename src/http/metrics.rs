@@ -1,5 +1,6 @@
 //! `GET /metrics`
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -31,7 +32,7 @@ pub struct HttpMetrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    route: String,
+    route: Cow<'static, str>,
     status: u16,
 }
 
@@ -61,10 +62,10 @@ impl HttpMetrics {
     }
 
     /// Counts an answer. `route` is the pattern, not the path: the number of series has a bound.
-    pub(super) fn observe(&self, method: &str, route: Option<String>, status: u16, elapsed: Duration) {
+    pub(super) fn observe(&self, method: &str, route: Option<Cow<'static, str>>, status: u16, elapsed: Duration) {
         let labels = RequestLabels {
             method: known(method),
-            route: route.unwrap_or_else(|| "other".to_owned()),
+            route: route.unwrap_or(Cow::Borrowed("other")),
             status,
         };
         self.duration.get_or_create(&labels).observe(elapsed.as_secs_f64());

@@ -36,11 +36,10 @@ use std::time::Duration;
 
 use actix_http::{HttpService, Request};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
-use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, ServiceResponse, fn_service};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
-use actix_web::{App, HttpResponse, middleware, rt};
+use actix_web::{App, Error, rt};
 use prometheus_client::registry::Registry;
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
@@ -134,8 +133,8 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
         let (store, delivery) = state.store.for_thread();
         rt::spawn(delivery);
         let state = Data::new(HttpState { store, ..state.clone() });
-        // Used for URLs alone, which are not made from it here.
-        let app = map_config(app(state), |()| AppConfig::default());
+        // The configuration is used for URLs alone, which are not made from it here.
+        let routes = map_config(routes(state.clone()), |()| AppConfig::default());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
@@ -144,7 +143,7 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .client_request_timeout(limits.head_timeout)
             .client_disconnect_timeout(DISCONNECT_TIME_LIMIT)
             .local_addr(address)
-            .h1(app);
+            .h1(frame::framed(routes, state).map_err(|error: Error| error.error_response()));
         fn_service(move |stream: TcpStream| {
             hang_up_on_silence(&stream, hang_up_after);
             let peer = stream.peer_addr().ok();
@@ -160,18 +159,11 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
     })
 }
 
-/// Everything that answers a request.
-fn app(
+/// Everything that has a route.
+fn routes(
     state: Data<HttpState>,
-) -> impl ServiceFactory<
-    Request,
-    Config = AppConfig,
-    Response = ServiceResponse<impl MessageBody>,
-    Error = HttpResponse,
-    InitError = (),
-> {
+) -> impl ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse, Error = Error, InitError = ()> {
     App::new()
-        .wrap(middleware::from_fn(frame::frame))
         .app_data(state)
         .into_utoipa_app()
         .configure(routes::configure)
@@ -179,7 +171,6 @@ fn app(
         .default_service(actix_web::web::to(allow::unknown))
         .into_app()
         .into_factory()
-        .map_err(|error| error.error_response())
 }
 
 /// Lets the system end the connection of a client that takes nothing for `limit`, be it gone or only not reading: the

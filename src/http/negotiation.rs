@@ -1,6 +1,6 @@
 //! Media types: which the client accepts, which it sends.
 
-use actix_web::HttpRequest;
+use actix_web::HttpMessage;
 use actix_web::http::header::{self, Accept, Header, HeaderMap};
 use mime::Mime;
 
@@ -11,7 +11,7 @@ use super::problem::{self, Problem};
 ///
 /// # Errors
 /// As [`choose`].
-pub fn require_acceptable(request: &HttpRequest, offered: &Mime) -> Result<(), Problem> {
+pub fn require_acceptable(request: &impl HttpMessage, offered: &Mime) -> Result<(), Problem> {
     choose(request, &[offered.essence_str()]).map(drop)
 }
 
@@ -20,7 +20,7 @@ pub fn require_acceptable(request: &HttpRequest, offered: &Mime) -> Result<(), P
 ///
 /// # Errors
 /// 406 when its `Accept` excludes all of them or cannot be read, or its `Accept-Encoding` excludes every coding.
-pub fn choose<'a>(request: &HttpRequest, offered: &[&'a str]) -> Result<&'a str, Problem> {
+pub fn choose<'a>(request: &impl HttpMessage, offered: &[&'a str]) -> Result<&'a str, Problem> {
     let headers = request.headers();
     let refused = |detail: String| Problem::new(&problem::NOT_ACCEPTABLE, detail);
     if headers.contains_key(header::ACCEPT_ENCODING) && AcceptedCodings::of(headers).best().is_none() {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use actix_web::HttpRequest;
+use actix_web::HttpMessage;
 use actix_web::http::header;
 use bytes::Bytes;
 
@@ -54,7 +54,7 @@ impl Form {
     ///
     /// # Errors
     /// 406 when it takes none of them, or no coding of them.
-    pub fn choose(request: &HttpRequest, offered: &[Self]) -> Result<Self, Problem> {
+    pub fn choose(request: &impl HttpMessage, offered: &[Self]) -> Result<Self, Problem> {
         let headers = request.headers();
         if !headers.contains_key(header::ACCEPT) && !headers.contains_key(header::ACCEPT_ENCODING) {
             return Ok(offered.first().copied().unwrap_or_default());
@@ -143,10 +143,15 @@ impl Variant {
     /// The representation with this suffix.
     #[must_use]
     pub fn of_suffix(suffix: &str) -> Option<Self> {
+        if suffix.is_empty() {
+            return Some(Self::default());
+        }
         let variants = Form::ALL
             .into_iter()
             .flat_map(|form| Coding::ALL.map(|coding| Self { form, coding }));
-        variants.into_iter().find(|variant| variant.to_string() == suffix)
+        variants
+            .into_iter()
+            .find(|variant| suffix.strip_prefix(variant.form.suffix()) == Some(variant.coding.suffix()))
     }
 }
 

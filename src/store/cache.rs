@@ -102,6 +102,17 @@ impl RecordCache {
         }
     }
 
+    /// The sensor, if it is here.
+    pub(super) fn settled(&self, sensor: &SensorRef) -> Option<Record> {
+        match sensor {
+            SensorRef::Id(id) => match self.records.get(id)? {
+                Entry::Settled(record) => Some(record),
+                Entry::Unsettled => None,
+            },
+            SensorRef::Name(name) => self.find_named(name),
+        }
+    }
+
     /// The sensor that has the name, if it is here.
     pub(super) fn find_named(&self, name: &SensorName) -> Option<Record> {
         match self.records.get(&self.ids.get(name)?)? {
@@ -137,13 +148,7 @@ impl Changes {
 
     /// The sensor as it is, unless this transaction has changed it.
     pub(super) fn unchanged(&self, sensor: &SensorRef) -> Option<Record> {
-        match sensor {
-            SensorRef::Id(id) => match self.cache.records.get(id)? {
-                Entry::Settled(record) => Some(record),
-                Entry::Unsettled => None,
-            },
-            SensorRef::Name(name) => self.cache.find_named(name),
-        }
+        self.cache.settled(sensor)
     }
 
     /// The sensor is about to be written.

@@ -65,6 +65,12 @@ async fn find(executor: impl SqliteExecutor<'_>, sensor: &SensorRef) -> sqlx::Re
 }
 
 impl Store {
+    /// A sensor as it is, where it is in memory.
+    #[must_use]
+    pub fn at_hand(&self, sensor: &SensorRef) -> Option<Record> {
+        self.inner.cache.settled(sensor)
+    }
+
     /// A sensor as it is.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use sensorcast::config::CorsOrigins;
 use serde_json::json;
 
 use crate::harness::{Answer, PUBLIC_URL, Service};
@@ -118,5 +119,53 @@ async fn an_accept_header_that_nothing_satisfies_is_406_and_the_usual_ones_are_s
                 .expect(200);
         }
     }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_at_hand_is_answered_as_what_takes_the_long_way() {
+    let origins = CorsOrigins::These(vec!["https://dashboard.example.com".to_owned()]);
+    let service = Service::start_with(|config| config.http.cors_origins = origins).await;
+    let metadata = json!({"text": "compressible ".repeat(40)});
+    let made = service
+        .create(&json!({"name": "s1", "value": 1, "metadata": metadata}))
+        .await;
+    let tag = made.etag();
+    let of_gzip = format!("{}-gzip\"", tag.trim_end_matches('"'));
+    let modified = made.header("last-modified").unwrap();
+    let cases: &[&[(&str, &str)]] = &[
+        &[],
+        &[("accept", "application/xml")],
+        &[("accept", "application/hal+json;q=0.5, application/xml;q=0.4")],
+        &[("accept", "image/png")],
+        &[("accept-encoding", "gzip")],
+        &[("accept-encoding", "identity;q=0, *;q=0")],
+        &[("accept-encoding", "gzip"), ("if-none-match", &of_gzip)],
+        &[("accept-encoding", "gzip"), ("if-none-match", &tag)],
+        &[("if-none-match", &tag)],
+        &[("if-none-match", "\"other\"")],
+        &[("if-match", &tag)],
+        &[("if-match", "\"other\"")],
+        &[("if-modified-since", modified)],
+        &[("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT")],
+        &[("origin", "https://dashboard.example.com")],
+        &[("expect", "something")],
+    ];
+    for path in [made.path(), "/sensors/s1".to_owned()] {
+        // By its name it is at hand once somebody has asked for it.
+        service.get(&path).await.expect(200);
+        for headers in cases {
+            let near = service.request("GET", &path, headers, "").await;
+            // With a query, be it empty, a request is routed.
+            let far = service.request("GET", &format!("{path}?"), headers, "").await;
+            let what = format!("{path} {headers:?}");
+            assert_eq!(near.status, far.status, "{what}");
+            assert_eq!(near.body, far.body, "{what}");
+            assert_eq!(comparable_headers(&near), comparable_headers(&far), "{what}");
+        }
+    }
+    let metrics = service.get("/metrics").await;
+    let counted = r#"http_request_duration_seconds_count{method="GET",route="/sensors/{sensor}",status="304"}"#;
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
     service.finish().await;
 }

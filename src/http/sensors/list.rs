@@ -9,8 +9,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
 use bytes::Bytes;
 
-use super::read::not_modified;
-use super::respond;
+use super::{not_modified, respond};
 use crate::domain::{Cursor, Precondition, Revision, Start};
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::Form;
@@ -75,8 +74,7 @@ pub async fn list(asked: ListRequest, request: HttpRequest, state: Data<HttpStat
             .with_link(Link::new("latest-version", state.links().url("/sensors"))));
     }
     if if_none_match.is_some_and(|tags| tags.contain(known_head)) {
-        let page = respond(form, StatusCode::OK, known_head, Bytes::new(), &state);
-        return Ok(not_modified(page));
+        return Ok(not_modified(form, known_head, &state));
     }
     let (head, page) = page(&asked, form, known_head, &state).await?;
     let mut response = respond(form, StatusCode::OK, head, page.body, &state);

@@ -10,9 +10,9 @@ pub mod replace;
 pub mod value;
 pub mod write;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 
 use super::problem::{self, Problem};
@@ -54,13 +54,26 @@ fn respond(
     body: impl Into<Bytes>,
     state: &HttpState,
 ) -> HttpResponse {
-    let tag = conditional::etag_of_form(state.store.epoch(), revision, form);
-    HttpResponse::build(status)
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, NO_CACHE))
-        .insert_header((header::VARY, BY_FORM_AND_CODING))
+    tagged(form, status, revision, state)
         .content_type(form.content_type())
         .body(body.into())
+}
+
+/// The answer to a client that has what is true at `revision` (RFC 9110 §15.4.5).
+fn not_modified(form: Form, revision: Revision, state: &HttpState) -> HttpResponse {
+    tagged(form, StatusCode::NOT_MODIFIED, revision, state).finish()
+}
+
+fn tagged(form: Form, status: StatusCode, revision: Revision, state: &HttpState) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((
+            header::ETAG,
+            conditional::etag_of_form(state.store.epoch(), revision, form),
+        ))
+        .insert_header((header::CACHE_CONTROL, NO_CACHE))
+        .insert_header((header::VARY, BY_FORM_AND_CODING));
+    response
 }
 
 /// What a precondition looks at.

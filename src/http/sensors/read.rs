@@ -1,14 +1,15 @@
 //! `GET /sensors/{sensor}`
 
-use actix_web::http::StatusCode;
+use actix_http::Request;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use validator::Validate;
 
-use super::{of_refusal, represent_as, version};
+use super::{not_modified, of_refusal, represent_as, version};
 use crate::domain::{Precondition, Refusal, Revision, SensorRef};
 use crate::http::events;
 use crate::http::extract::{Parameters, SensorPath, digits};
@@ -19,6 +20,9 @@ use crate::store::{Past, Record};
 use crate::wire::hal::HalForm;
 use crate::wire::link::Link;
 use crate::wire::representation::SensorForm;
+
+/// Where [`read`] is.
+pub const PATH: &str = "/sensors/{sensor}";
 
 problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, REVISION_EXPIRED, PRECONDITION_FAILED, UNAVAILABLE);
 
@@ -79,18 +83,49 @@ pub async fn read(
     let SensorPath(target) = path;
     let form = Form::choose(&request, &Form::OF_SENSOR)?;
     let precondition = conditional::of_read(request.headers(), form, &state);
-    let (record, unchanged) = match query.0.revision {
-        None => find(&target, &precondition, &state).await?,
-        Some(revision) => check(past(&target, revision, &state).await?, &precondition, &target, &state)?,
-    };
-    let is_canonical = query.0.revision.is_some() || matches!(target, SensorRef::Id(_));
+    match query.0.revision {
+        None => answer(form, &target, find(&target, &precondition, &state).await?, &state),
+        Some(revision) => {
+            let record = past(&target, revision, &state).await?;
+            let found = check(record, &precondition, &target, &state)?;
+            // A revision has no other URL.
+            answer(form, &SensorRef::Id(found.0.id), found, &state)
+        }
+    }
+}
+
+/// The answer of [`read`] where nothing has to be waited for: a GET of a sensor as it is, which is in memory. `None` leaves it to
+/// [`read`], and so whatever is refused.
+pub fn at_hand(request: &Request, state: &HttpState) -> Option<HttpResponse> {
+    if *request.method() != Method::GET || request.uri().query().is_some() {
+        return None;
+    }
+    let segment = request.path().strip_prefix("/sensors/")?;
+    // What is encoded in some way is neither an id nor a name.
+    let target: SensorRef = segment.parse().ok()?;
+    let record = state.store.at_hand(&target)?;
+    let form = Form::choose(request, &Form::OF_SENSOR).ok()?;
+    let precondition = conditional::of_read(request.head().headers(), form, state);
+    let found = check(record, &precondition, &target, state).ok()?;
+    answer(form, &target, found, state).ok()
+}
+
+/// The answer with the sensor that was found at `target`, and whether the client has it already.
+fn answer(
+    form: Form,
+    target: &SensorRef,
+    (record, unchanged): (Record, bool),
+    state: &HttpState,
+) -> Result<HttpResponse, Problem> {
+    let is_canonical = matches!(target, SensorRef::Id(_));
     let canonical = (!is_canonical).then(|| state.links().sensor_url(&SensorRef::Id(record.id)));
-    let body = form.of_sensor(record.representation.clone())?;
-    let response = represent_as(form, StatusCode::OK, &record, body, &state);
-    Ok(located(
-        if unchanged { not_modified(response) } else { response },
-        canonical,
-    ))
+    let response = if unchanged {
+        not_modified(form, record.revision, state)
+    } else {
+        let body = form.of_sensor(record.representation.clone())?;
+        represent_as(form, StatusCode::OK, &record, body, state)
+    };
+    Ok(located(response, canonical))
 }
 
 /// The sensor, and whether the client has it already.
@@ -134,15 +169,6 @@ async fn past(target: &SensorRef, revision: i64, state: &HttpState) -> Result<Re
             Err(Problem::of_kind(&problem::REVISION_EXPIRED).with_link(Link::new("latest-version", url)))
         }
     }
-}
-
-/// The answer to a client that has what it asks for (RFC 9110 §15.4.5).
-pub(super) fn not_modified(mut response: HttpResponse) -> HttpResponse {
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    for about_the_body in [header::CONTENT_TYPE, header::LAST_MODIFIED] {
-        response.headers_mut().remove(about_the_body);
-    }
-    response.drop_body().map_into_boxed_body()
 }
 
 /// The answer, with the URL that the resource has whatever its sensor is called.

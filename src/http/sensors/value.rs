@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, put, route};
 
 use super::write::Plan;
-use super::{read, represent_as};
+use super::{not_modified, read, represent_as};
 use crate::domain::{self, EventForm, MeasuredAt, Moment, Precondition, Properties, Sensor, SensorRef};
 use crate::http::extract::{Body, Input, NoParameters, Parameters, Report, SensorPath};
 use crate::http::problem::{self, Problem, problem_responses};
@@ -64,11 +64,10 @@ pub async fn read_value(
     let canonical = matches!(target, SensorRef::Name(_)).then(|| url(record.id));
     let value = shown(&record, form)?;
     let value = value.ok_or_else(|| Problem::new(&problem::NOT_FOUND, format!("the sensor {target} has no value")))?;
-    let response = represent_as(form, StatusCode::OK, &record, value, &state);
     let response = if unchanged {
-        read::not_modified(response)
+        not_modified(form, record.revision, &state)
     } else {
-        response
+        represent_as(form, StatusCode::OK, &record, value, &state)
     };
     Ok(read::located(response, canonical))
 }
