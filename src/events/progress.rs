@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use tokio::sync::watch;
 use tracing::error;
 
-use super::status::RelayStatus;
+use super::status::{RelayState, RelayStatus};
 use super::suspect::Suspect;
 use crate::domain::{Revision, SensorId, Timestamp};
 use crate::store::StoredEvent;
@@ -55,8 +55,7 @@ impl Progress {
 
     /// The event after the cursor was acknowledged.
     pub(super) fn acknowledge(&mut self, event: SentEvent) {
-        self.move_over(event);
-        self.status.update(|state| state.published += 1);
+        self.move_over(event, |state| state.published += 1);
     }
 
     /// The event after the cursor will not be published: an alarm, because subscribers now miss it.
@@ -67,8 +66,7 @@ impl Progress {
             reason,
             "event set aside: the broker does not take it; it stays in GET /events"
         );
-        self.move_over(event);
-        self.status.update(|state| state.set_aside += 1);
+        self.move_over(event, |state| state.set_aside += 1);
     }
 
     /// The broker hangs up on the state of this sensor: none of it is sent as long as the process lives.
@@ -82,9 +80,12 @@ impl Progress {
         self.shunned.contains(&sensor)
     }
 
-    fn move_over(&mut self, event: SentEvent) {
+    fn move_over(&mut self, event: SentEvent, count: impl FnOnce(&mut RelayState)) {
         self.cursor = event.revision;
         self.reached.send_replace(event.revision);
-        self.status.update(|state| state.acknowledged = event.revision);
+        self.status.update(|state| {
+            state.acknowledged = event.revision;
+            count(state);
+        });
     }
 }

@@ -6,6 +6,7 @@ use futures_util::future::ready;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
@@ -18,10 +19,11 @@ use super::relay::Stop;
 use super::sink::{Acknowledgement, Answer, Connection, Refusal, Verdict};
 use crate::domain::Revision;
 use crate::failpoint::{is_planted, pass, reach};
+use crate::store::StoredEvent;
 use crate::wire::presence::PresenceStatus;
 
 /// One connection's life: it starts at the first unacknowledged event and ends at the first failure.
-pub(super) struct Session<'a, L, C> {
+pub(super) struct Session<'a, L: EventLog, C> {
     log: &'a L,
     connection: C,
     progress: &'a mut Progress,
@@ -33,6 +35,8 @@ pub(super) struct Session<'a, L, C> {
     unsent: VecDeque<Parcel>,
     /// The last event that was read from the log.
     last_read: Revision,
+    /// What comes after it, read while what was read before is sent: a broker that is ready does not wait for the disk.
+    ahead: Option<JoinHandle<Result<Vec<StoredEvent>, L::Error>>>,
     /// Sent and not acknowledged, oldest first, with their answers to come in the same order.
     unacknowledged: VecDeque<Sent>,
     answers: FuturesOrdered<Acknowledgement>,
@@ -71,6 +75,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             progress,
             head,
             announcer,
+            ahead: None,
             unsent: VecDeque::new(),
             unacknowledged: VecDeque::new(),
             answers: FuturesOrdered::new(),
@@ -133,7 +138,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         tokio::select! {
             biased;
             reason = self.connection.lost() => Err(Ending::Lost(reason)),
-            Some(answer) = self.answers.next() => self.settle(answer),
+            Some(answer) = self.answers.next() => self.settle_with_those_behind(answer),
             answer = self.announcer.answered() => Self::judge_presence(answer),
             () = at(announce_at) => {
                 self.announcer.announce(&self.connection, PresenceStatus::Online, head);
@@ -176,8 +181,19 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     }
 
     async fn read_events(&mut self) -> Result<(), L::Error> {
-        let events = self.log.events_after(self.last_read, BATCH).await?;
+        let ahead = match self.ahead.take() {
+            Some(ahead) => ahead.await.ok(),
+            None => None,
+        };
+        let events = match ahead {
+            Some(events) => events?,
+            None => self.log.events_after(self.last_read, BATCH).await?,
+        };
         let last = events.last().map(|event| event.revision);
+        if let Some(after) = last.filter(|_| events.len() == BATCH) {
+            let log = self.log.clone();
+            self.ahead = Some(tokio::spawn(async move { log.events_after(after, BATCH).await }));
+        }
         self.unsent = if self.keeper.is_on() {
             accompany(self.log, events).await?
         } else {
@@ -219,6 +235,16 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         self.unacknowledged.len() < self.connection.window() && !travels_alone(first) && !travels_alone(&next)
     }
 
+    /// Takes the answer to the oldest unacknowledged message, and those behind it that are there already.
+    fn settle_with_those_behind(&mut self, answer: Answer) -> Result<(), Ending> {
+        self.settle(answer)?;
+        while let Some(Some(answer)) = self.answers.next().now_or_never() {
+            self.settle(answer)?;
+        }
+        self.tell_oldest();
+        Ok(())
+    }
+
     /// Takes the answer to the oldest unacknowledged message.
     fn settle(&mut self, answer: Answer) -> Result<(), Ending> {
         let Some(&oldest) = self.unacknowledged.front() else {
@@ -251,7 +277,6 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         }
         self.unacknowledged.pop_front();
         self.waiting_since = Instant::now();
-        self.tell_oldest();
         reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))
     }
 
