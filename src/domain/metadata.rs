@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json};
 
 use super::{Fault, canonical_number, escape, text::is_portable};
@@ -7,8 +9,9 @@ use super::{Fault, canonical_number, escape, text::is_portable};
 /// It is held in one canonical form, so that equal metadata has equal bytes: members sorted by key, numbers as
 /// [`canonical_number`] has them, and no `null` members, because absent means null (which also lets a merge patch
 /// describe every difference).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Metadata(Map<String, Json>);
+#[derive(Debug, Clone, PartialEq, Default)]
+// Shared: a sensor that reports is made anew for each value, and its metadata stays.
+pub struct Metadata(Arc<Map<String, Json>>);
 
 impl Metadata {
     /// The largest metadata, in bytes of compact JSON.
@@ -30,14 +33,14 @@ impl Metadata {
             faults.push(Fault::new("", "metadata must be at most 16 KiB of compact JSON"));
         }
         match object {
-            Json::Object(members) if faults.is_empty() => Ok(Self(members)),
+            Json::Object(members) if faults.is_empty() => Ok(Self(Arc::new(members))),
             _ => Err(faults),
         }
     }
 
     /// The members, sorted by key.
     #[must_use]
-    pub const fn as_map(&self) -> &Map<String, Json> {
+    pub fn as_map(&self) -> &Map<String, Json> {
         &self.0
     }
 }
@@ -91,7 +94,7 @@ mod tests {
         let one = metadata(json!({"b": 1.0, "a": {"x": null}})).unwrap();
         let other = metadata(json!({"a": {}, "b": 1})).unwrap();
         assert_eq!(one, other);
-        assert_eq!(Json::Object(one.0).to_string(), r#"{"a":{},"b":1}"#);
+        assert_eq!(serde_json::to_string(one.as_map()).unwrap(), r#"{"a":{},"b":1}"#);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use super::tail::Tail;
 use super::{Record, StoredEvent};
-use crate::domain::{Revision, SensorId, SensorName, SensorRef};
+use crate::domain::{Revision, Sensor, SensorId, SensorName, SensorRef};
 use crate::failpoint::is_planted;
 
 /// How much memory the representations may take.
@@ -39,7 +39,15 @@ pub(super) struct RecordCache {
 enum Entry {
     /// Being changed: the database knows.
     Unsettled,
-    Settled(Record),
+    Settled(Known),
+}
+
+/// A sensor that is in the cache.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub record: Record,
+    /// What the record tells, where the writer wrote it: it need not read its own writing.
+    pub sensor: Option<Arc<Sensor>>,
 }
 
 /// What the cache says of a sensor.
@@ -63,7 +71,10 @@ impl Weighter<SensorId, Entry> for Weight {
         OVERHEAD_BYTES
             + match entry {
                 Entry::Unsettled => 0,
-                Entry::Settled(record) => record.representation.len() as u64,
+                // The sensor takes about as much as the representation, which has its links.
+                Entry::Settled(Known { record, sensor }) => {
+                    record.representation.len() as u64 * (1 + u64::from(sensor.is_some()))
+                }
             }
     }
 }
@@ -96,27 +107,20 @@ impl RecordCache {
     pub(super) fn find(&self, id: SensorId) -> Found<'_> {
         // Who comes second does not wait for who came first: two queries are better than one behind the other.
         match self.records.get_value_or_guard(&id, Some(Duration::ZERO)) {
-            GuardResult::Value(Entry::Settled(record)) => Found::Record(record),
+            GuardResult::Value(Entry::Settled(known)) => Found::Record(known.record),
             GuardResult::Value(Entry::Unsettled) | GuardResult::Timeout => Found::Unknown,
             GuardResult::Guard(guard) => Found::Miss(Place(guard)),
         }
     }
 
     /// The sensor, if it is here.
-    pub(super) fn settled(&self, sensor: &SensorRef) -> Option<Record> {
-        match sensor {
-            SensorRef::Id(id) => match self.records.get(id)? {
-                Entry::Settled(record) => Some(record),
-                Entry::Unsettled => None,
-            },
-            SensorRef::Name(name) => self.find_named(name),
-        }
-    }
-
-    /// The sensor that has the name, if it is here.
-    pub(super) fn find_named(&self, name: &SensorName) -> Option<Record> {
-        match self.records.get(&self.ids.get(name)?)? {
-            Entry::Settled(record) if record.name == *name => Some(record),
+    pub(super) fn settled(&self, sensor: &SensorRef) -> Option<Known> {
+        let (id, name) = match sensor {
+            SensorRef::Id(id) => (*id, None),
+            SensorRef::Name(name) => (self.ids.get(name)?, Some(name)),
+        };
+        match self.records.get(&id)? {
+            Entry::Settled(known) if name.is_none_or(|name| known.record.name == *name) => Some(known),
             _ => None,
         }
     }
@@ -132,7 +136,7 @@ pub(super) struct Changes {
     cache: RecordCache,
     tail: Tail,
     /// What the changed sensors are now; `None` when they are gone.
-    sensors: HashMap<SensorId, Option<Record>>,
+    sensors: HashMap<SensorId, Option<Known>>,
     events: Vec<StoredEvent>,
 }
 
@@ -147,7 +151,7 @@ impl Changes {
     }
 
     /// The sensor as it is, unless this transaction has changed it.
-    pub(super) fn unchanged(&self, sensor: &SensorRef) -> Option<Record> {
+    pub(super) fn unchanged(&self, sensor: &SensorRef) -> Option<Known> {
         self.cache.settled(sensor)
     }
 
@@ -160,11 +164,13 @@ impl Changes {
     }
 
     /// The sensor has become this, once it is committed.
-    pub(super) fn becomes(&mut self, record: Record) {
+    pub(super) fn becomes(&mut self, record: Record, sensor: Sensor) {
+        let (id, sensor) = (record.id, Some(Arc::new(sensor)));
+        let known = Known { record, sensor };
         if is_planted("bug.cache-before-commit") {
-            self.cache.records.insert(record.id, Entry::Settled(record.clone()));
+            self.cache.records.insert(id, Entry::Settled(known.clone()));
         }
-        self.sensors.insert(record.id, Some(record));
+        self.sensors.insert(id, Some(known));
     }
 
     /// The event is in the log, once it is committed.
@@ -188,9 +194,9 @@ impl Changes {
     /// What was written is committed.
     pub(super) fn settle(&mut self) {
         self.tail.extend(self.events.drain(..));
-        for (id, record) in self.sensors.drain() {
-            match record {
-                Some(record) => self.cache.records.insert(id, Entry::Settled(record)),
+        for (id, known) in self.sensors.drain() {
+            match known {
+                Some(known) => self.cache.records.insert(id, Entry::Settled(known)),
                 None => drop(self.cache.records.remove(&id)),
             }
         }
@@ -209,6 +215,9 @@ impl Place<'_> {
     /// Fills the place, unless the sensor was written since it was given out.
     pub(super) fn fill(self, record: &Record) {
         // Refused is fine: the writer knows better.
-        let _ = self.0.insert(Entry::Settled(record.clone()));
+        let _ = self.0.insert(Entry::Settled(Known {
+            record: record.clone(),
+            sensor: None,
+        }));
     }
 }

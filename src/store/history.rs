@@ -144,7 +144,13 @@ impl Store {
         let status = sensor.properties.status;
         let document = representation::document(&sensor).map_err(damaged)?;
         let representation = representation::representation(&document, &id.to_string(), status, self.links());
-        Record::new(id, sensor.properties.name, revision, representation)
+        Ok(Record {
+            id,
+            name: sensor.properties.name,
+            revision,
+            updated_at: sensor.updated_at,
+            representation: representation.into(),
+        })
     }
 }
 

@@ -50,7 +50,6 @@ use crate::domain::{
 };
 use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
-use crate::wire::representation::updated_at;
 use batch::Batch;
 use cache::RecordCache;
 use command::{Command, Note, Write};
@@ -118,19 +117,6 @@ pub struct Record {
     pub updated_at: Timestamp,
     /// Its JSON, links included.
     pub representation: Bytes,
-}
-
-impl Record {
-    fn new(id: SensorId, name: SensorName, revision: Revision, representation: String) -> Result<Self, StoreError> {
-        let updated_at = updated_at(representation.as_bytes()).ok_or_else(|| row::damaged("an instant"))?;
-        Ok(Self {
-            id,
-            name,
-            revision,
-            updated_at,
-            representation: representation.into(),
-        })
-    }
 }
 
 /// What is true of a sensor now: its JSON, or that it is not there.

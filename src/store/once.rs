@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::row::damaged;
+use super::row::{damaged, instant};
 use super::scribe::execute;
 use super::{Outcome, Record, StoreError};
 use crate::domain::{Revision, Timestamp};
@@ -53,7 +53,13 @@ pub(super) fn find(connection: &Connection, once: &Once, now: Timestamp) -> Resu
         return Ok(Known::OtherRequest);
     }
     let (id, name) = (id.parse().map_err(damaged)?, name.parse().map_err(damaged)?);
-    let record = Record::new(id, name, Revision::new(revision), representation)?;
+    let record = Record {
+        id,
+        name,
+        revision: Revision::new(revision),
+        updated_at: instant(&representation)?,
+        representation: representation.into(),
+    };
     Ok(Known::Answer(match outcome.as_str() {
         "created" => Outcome::Created(record),
         "modified" => Outcome::Modified(record),

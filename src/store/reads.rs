@@ -68,7 +68,7 @@ impl Store {
     /// A sensor as it is, where it is in memory.
     #[must_use]
     pub fn at_hand(&self, sensor: &SensorRef) -> Option<Record> {
-        self.inner.cache.settled(sensor)
+        self.inner.cache.settled(sensor).map(|known| known.record)
     }
 
     /// A sensor as it is.
@@ -89,8 +89,8 @@ impl Store {
                 }
                 Found::Unknown => self.read(sensor).await,
             },
-            SensorRef::Name(name) => {
-                if let Some(record) = cache.find_named(name) {
+            SensorRef::Name(_) => {
+                if let Some(record) = self.at_hand(sensor) {
                     return Ok(Some(record));
                 }
                 let record = self.read(sensor).await?;

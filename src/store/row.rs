@@ -1,9 +1,9 @@
 //! A row of `sensors`, whichever library reads it.
 
 use super::{Record, StoreError};
-use crate::domain::{Revision, SensorId, Status};
+use crate::domain::{Revision, SensorId, Status, Timestamp};
 use crate::wire::link::LinkBase;
-use crate::wire::representation::representation;
+use crate::wire::representation::{representation, updated_at};
 
 /// A row of `sensors`.
 pub(super) struct SensorRow {
@@ -23,8 +23,19 @@ impl SensorRow {
         };
         let name = self.name.parse().map_err(damaged)?;
         let representation = representation(&self.document, &self.id, status, links);
-        Record::new(id, name, Revision::new(self.revision), representation)
+        Ok(Record {
+            id,
+            name,
+            revision: Revision::new(self.revision),
+            updated_at: instant(&self.document)?,
+            representation: representation.into(),
+        })
     }
+}
+
+/// When the sensor became what its document or its representation shows.
+pub(super) fn instant(document: &str) -> Result<Timestamp, StoreError> {
+    updated_at(document.as_bytes()).ok_or_else(|| damaged("an instant"))
 }
 
 /// What is in the database is not what this version writes.

@@ -1,8 +1,10 @@
 //! The statements of the writer: each function is one step inside a transaction that the writer owns.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::cache::Changes;
+use super::cache::{Changes, Known};
 use super::command::{Decide, Note, Outcome};
 use super::row::{SensorRow, damaged};
 use super::{Record, StoreError, StoredEvent, WriteError};
@@ -39,16 +41,15 @@ impl Scribe {
         decide: Decide,
         moment: Moment,
     ) -> Step {
-        let record = match self.changes.unchanged(target) {
-            Some(record) => Some(record),
-            None => find(connection, target, &self.links)?,
+        let (record, current) = match self.changes.unchanged(target) {
+            Some(Known { record, sensor }) => (Some(record), sensor),
+            None => (find(connection, target, &self.links)?, None),
         };
-        let current = record
-            .as_ref()
-            .map(|record| stored::read(&record.representation))
-            .transpose()
-            .map_err(damaged)?;
-        let change = match decide(current.as_ref(), moment) {
+        let current = match (&record, current) {
+            (Some(record), None) => Some(Arc::new(stored::read(&record.representation).map_err(damaged)?)),
+            (_, current) => current,
+        };
+        let change = match decide(current.as_deref(), moment) {
             Ok(change) => change,
             Err(refusal) => {
                 let current = record.map(Box::new);
@@ -56,8 +57,8 @@ impl Scribe {
             }
         };
         let done = match (change, &current, record) {
-            (Change::Create(sensor), None, _) => self.create(connection, &sensor, moment),
-            (Change::Modify(next, form), Some(current), _) => self.modify(connection, current, &next, form, moment),
+            (Change::Create(sensor), None, _) => self.create(connection, sensor, moment),
+            (Change::Modify(next, form), Some(current), _) => self.modify(connection, current, next, form, moment),
             (Change::Delete, Some(current), _) => self.delete(connection, current, moment),
             (Change::None, _, Some(record)) => Ok(Ok(Outcome::Unchanged(record))),
             (change, ..) => Err(damaged(format_args!("{change:?} does not fit what is there"))),
@@ -66,8 +67,8 @@ impl Scribe {
         Ok(done)
     }
 
-    fn create(&mut self, connection: &Connection, sensor: &Sensor, moment: Moment) -> Step {
-        let (record, document) = self.record(sensor)?;
+    fn create(&mut self, connection: &Connection, sensor: Sensor, moment: Moment) -> Step {
+        let (record, document) = self.record(&sensor)?;
         self.changes.unsettle(record.id);
         let inserted = write_one(
             connection,
@@ -83,7 +84,7 @@ impl Scribe {
                 sensor.properties.location.map(Location::longitude_deg),
                 sensor.properties.location.map(Location::latitude_deg),
                 record.revision.get(),
-                value_number(sensor),
+                value_number(&sensor),
                 sensor.updated_at.unix_ms(),
                 document,
                 sensor.created_at.unix_ms()
@@ -94,8 +95,8 @@ impl Scribe {
         }
         inserted?;
         let state = Body::State(text(&record.representation)?);
-        self.append(ChangeKind::Created, None, sensor, state, moment)?;
-        self.changes.becomes(record.clone());
+        self.append(ChangeKind::Created, None, &sensor, state, moment)?;
+        self.changes.becomes(record.clone(), sensor);
         Ok(Ok(Outcome::Created(record)))
     }
 
@@ -103,13 +104,13 @@ impl Scribe {
         &mut self,
         connection: &Connection,
         current: &Sensor,
-        next: &Sensor,
+        next: Sensor,
         form: EventForm,
         moment: Moment,
     ) -> Step {
-        let (record, document) = self.record(next)?;
+        let (record, document) = self.record(&next)?;
         self.changes.unsettle(record.id);
-        let updated = update(connection, current, next, &document);
+        let updated = update(connection, current, &next, &document);
         if let Some(taken) = name_taken(connection, &record.name, &updated)? {
             return Ok(Err(taken));
         }
@@ -118,15 +119,15 @@ impl Scribe {
         let body = match form {
             EventForm::State => Body::State(text(&record.representation)?),
             EventForm::Changes => {
-                patch = changes(current, next, &self.links).map_err(damaged)?;
+                patch = changes(current, &next, &self.links).map_err(damaged)?;
                 if is_planted("bug.patch-misses-member") {
                     patch.remove("updated_at");
                 }
                 Body::Changes(&patch)
             }
         };
-        self.append(ChangeKind::Modified, Some(current), next, body, moment)?;
-        self.changes.becomes(record.clone());
+        self.append(ChangeKind::Modified, Some(current), &next, body, moment)?;
+        self.changes.becomes(record.clone(), next);
         Ok(Ok(Outcome::Modified(record)))
     }
 
@@ -235,12 +236,13 @@ impl Scribe {
         let document = representation::document(sensor).map_err(damaged)?;
         let status = sensor.properties.status;
         let representation = representation(&document, &sensor.id.to_string(), status, &self.links);
-        let record = Record::new(
-            sensor.id,
-            sensor.properties.name.clone(),
-            sensor.revision,
-            representation,
-        )?;
+        let record = Record {
+            id: sensor.id,
+            name: sensor.properties.name.clone(),
+            revision: sensor.revision,
+            updated_at: sensor.updated_at,
+            representation: representation.into(),
+        };
         Ok((record, document))
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::link::LinkBase;
 use super::merge_patch;
 use super::representation::properties_form;
-use crate::domain::Sensor;
+use crate::domain::{Metadata, Sensor};
 
 /// The merge patch (RFC 7396) that turns the representation of `before` into that of `after`, the same sensor later.
 ///
@@ -24,7 +24,15 @@ pub fn changes(before: &Sensor, after: &Sensor, links: &LinkBase) -> serde_json:
             }
         )*};
     }
-    compare!(name, kind, unit, value, measured_at, status, location, metadata);
+    compare!(name, kind, unit, value, measured_at, status, location);
+    if old.metadata != new.metadata {
+        let members =
+            |metadata: Option<Metadata>| metadata.map_or(Json::Null, |metadata| metadata.as_map().clone().into());
+        changes.insert(
+            "metadata".to_owned(),
+            difference(&members(old.metadata), members(new.metadata)),
+        );
+    }
     changes.insert("revision".to_owned(), after.revision.get().into());
     if before.updated_at != after.updated_at {
         changes.insert("updated_at".to_owned(), after.updated_at.to_string().into());

@@ -146,9 +146,22 @@ impl MergePatch {
         faults.extend(unknown_members(&patch));
         patch.retain(|key, _| WRITABLE.contains(&key.as_str()));
         let removes_measured_at = patch.get("measured_at").is_some_and(Json::is_null);
-        let mut tree = representation::writable_tree(sensor).map_err(|_| vec![Fault::new("", "cannot be patched")])?;
+        // What is large and not mentioned stays as it is: it need not be judged again.
+        let mut mentioned = sensor.clone();
+        let metadata = mentioned
+            .properties
+            .metadata
+            .take_if(|_| !patch.contains_key("metadata"));
+        let location = mentioned
+            .properties
+            .location
+            .take_if(|_| !patch.contains_key("location"));
+        let mut tree =
+            representation::writable_tree(&mentioned).map_err(|_| vec![Fault::new("", "cannot be patched")])?;
         json_patch::merge(&mut tree, &Json::Object(patch));
         let mut patched = draft(object(tree)?, faults)?;
+        patched.properties.metadata = metadata.or(patched.properties.metadata);
+        patched.properties.location = location.or(patched.properties.location);
         if removes_measured_at {
             patched.measured_at = MeasuredAt::Removed;
         }

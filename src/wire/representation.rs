@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
@@ -72,8 +72,9 @@ pub struct PropertiesForm {
     pub location: Option<LocationForm>,
     /// Anything else: a JSON object of at most 16 KiB and 8 levels.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "write_metadata")]
     #[schema(value_type = MetadataForm, nullable = false, required = false)]
-    pub metadata: Option<Map<String, Json>>,
+    pub metadata: Option<Metadata>,
 }
 
 /// A JSON scalar: a finite number (an integer within ±2^53), a boolean, or text of at most 1 KiB.
@@ -313,15 +314,15 @@ pub fn representation(document: &str, id: &str, status: Status, links: &LinkBase
     [members, r#","links":"#, &links, "}"].concat()
 }
 
-/// When the sensor became what a representation shows.
+/// When the sensor became what a document or a representation shows.
 #[must_use]
-pub fn updated_at(representation: &[u8]) -> Option<Timestamp> {
+pub fn updated_at(document: &[u8]) -> Option<Timestamp> {
     const NAME: &[u8] = br#","updated_at":""#;
     const LENGTH: usize = "2026-11-22T11:00:00.123Z".len();
     // From the end, because metadata may have a member of that name; the links have none.
-    let name = representation.windows(NAME.len()).rposition(|bytes| bytes == NAME)?;
+    let name = document.windows(NAME.len()).rposition(|bytes| bytes == NAME)?;
     let start = name + NAME.len();
-    std::str::from_utf8(representation.get(start..start + LENGTH)?)
+    std::str::from_utf8(document.get(start..start + LENGTH)?)
         .ok()?
         .parse()
         .ok()
@@ -383,7 +384,7 @@ pub fn member_names() -> serde_json::Result<Vec<String>> {
                 geometry: GeometryForm::Point,
                 coordinates: Vec::new(),
             }),
-            metadata: Some(Map::new()),
+            metadata: Some(Metadata::default()),
         },
         revision: 0,
         created_at: String::new(),
@@ -423,6 +424,11 @@ pub(super) fn properties_form(sensor: &Sensor) -> PropertiesForm {
             geometry: GeometryForm::Point,
             coordinates: location.coordinates().filter_map(input::coordinate).collect(),
         }),
-        metadata: properties.metadata.as_ref().map(|metadata| metadata.as_map().clone()),
+        metadata: properties.metadata.clone(),
     }
+}
+
+#[expect(clippy::ref_option, reason = "so serde calls it")]
+fn write_metadata<S: Serializer>(metadata: &Option<Metadata>, serializer: S) -> Result<S::Ok, S::Error> {
+    metadata.as_ref().map(Metadata::as_map).serialize(serializer)
 }
