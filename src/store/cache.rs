@@ -23,6 +23,8 @@ use crate::failpoint::is_planted;
 const MAX_BYTES: u64 = 64 << 20;
 /// What a record takes beside its representation: the entry, its key, its name.
 const OVERHEAD_BYTES: u64 = 200;
+/// Of a sensor that is kept beside its representation: metadata as a tree can take many times the bytes of its JSON.
+const MAX_KEPT_BYTES: usize = 2_048;
 /// How many names are remembered.
 const MAX_NAMES: usize = 100_000;
 const TYPICAL_RECORD_BYTES: u64 = 1_200;
@@ -46,7 +48,7 @@ enum Entry {
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub record: Record,
-    /// What the record tells, where the writer wrote it: it need not read its own writing.
+    /// What the record tells, where the writer wrote it and it is small: it need not read its own writing.
     pub sensor: Option<Arc<Sensor>>,
 }
 
@@ -165,7 +167,9 @@ impl Changes {
 
     /// The sensor has become this, once it is committed.
     pub(super) fn becomes(&mut self, record: Record, sensor: Sensor) {
-        let (id, sensor) = (record.id, Some(Arc::new(sensor)));
+        let id = record.id;
+        let is_small = record.representation.len() <= MAX_KEPT_BYTES;
+        let sensor = is_small.then(|| Arc::new(sensor));
         let known = Known { record, sensor };
         if is_planted("bug.cache-before-commit") {
             self.cache.records.insert(id, Entry::Settled(known.clone()));
