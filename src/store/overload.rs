@@ -6,33 +6,48 @@
 //! because the writer knows how many it serves in one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long the queue may stay filled: a burst that takes longer is none.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How long nobody has to be refused until it is over.
+const CALM: Duration = Duration::from_secs(1);
 /// How long the statements of a group may always take.
 const MIN_GROUP_LIMIT: Duration = Duration::from_millis(5);
-/// How many commands may always wait: 64 clients can write one thing after the other, on however slow a machine, and none is refused,
-/// with some room for what the service itself asks of the writer.
-const MIN_WAITING: usize = 72;
+/// How many commands may wait while there is too much to do: 64 clients can write one thing after the other, on however slow a machine,
+/// and none is refused, with some room for what the service itself asks of the writer.
+const FEW: usize = 72;
 
 /// How many writes may wait now; cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct QueueLimit(Arc<AtomicUsize>);
+pub(super) struct QueueLimit(Arc<Bound>);
+
+#[derive(Debug)]
+struct Bound {
+    limit: AtomicUsize,
+    has_refused: AtomicBool,
+}
 
 impl QueueLimit {
     pub(super) fn new(usual: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(usual)))
+        Self(Arc::new(Bound {
+            limit: AtomicUsize::new(usual),
+            has_refused: AtomicBool::new(false),
+        }))
     }
 
     /// Whether one more may wait where so many do.
     pub(super) fn admits(&self, waiting: usize) -> bool {
-        waiting < self.get()
+        let admits = waiting < self.get();
+        if !admits {
+            self.0.has_refused.store(true, Ordering::Relaxed);
+        }
+        admits
     }
 
     fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.limit.load(Ordering::Relaxed)
     }
 }
 
@@ -43,6 +58,8 @@ pub(super) struct Overload {
     usual: usize,
     /// When the writer had taken all that waited.
     emptied_at: Instant,
+    /// While there is too much to do: when somebody was refused last.
+    refused_at: Option<Instant>,
     last_commit: Duration,
 }
 
@@ -52,6 +69,7 @@ impl Overload {
             usual: limit.get(),
             limit,
             emptied_at: Instant::now(),
+            refused_at: None,
             last_commit: Duration::ZERO,
         }
     }
@@ -61,9 +79,9 @@ impl Overload {
         self.emptied_at = Instant::now();
     }
 
-    /// Nothing waits, and nothing is being done.
-    pub(super) fn idle(&self) {
-        self.set_limit(self.usual);
+    /// Nothing waits, and nothing is being done. Those who were refused may be back at once.
+    pub(super) fn idle(&mut self) {
+        self.calm_down();
     }
 
     /// How long the statements of a group may take: half as long as a COMMIT at least, so that a third of the time is work.
@@ -71,27 +89,32 @@ impl Overload {
         (self.last_commit / 2).max(MIN_GROUP_LIMIT)
     }
 
-    /// A group of so many commands is committed. When the queue has not been empty for long, as many may wait as a group takes that
-    /// is full; after one that took all that waited, a quarter more, until that is as many as usual.
-    pub(super) fn committed(&mut self, commands: usize, is_full: bool, commit: Duration) {
+    /// A group is committed.
+    pub(super) fn committed(&mut self, commit: Duration) {
         self.last_commit = commit;
-        let before = self.limit.get();
-        let is_over = before < self.usual || self.emptied_at.elapsed() > PATIENCE;
-        let limit = match (is_over, is_full) {
-            (false, _) => self.usual,
-            (true, true) => commands.max(MIN_WAITING),
-            (true, false) => before.saturating_add(before.div_ceil(4)),
-        };
-        self.set_limit(limit.min(self.usual));
+        if self.refused_at.is_some() {
+            self.calm_down();
+        } else if self.emptied_at.elapsed() > PATIENCE {
+            tracing::warn!("more writes come than can be made: some are refused with 503");
+            self.refused_at = Some(Instant::now());
+            self.set_limit(FEW);
+        }
+    }
+
+    /// The usual number may wait again when nobody has been refused for some time.
+    fn calm_down(&mut self) {
+        let Some(refused_at) = &mut self.refused_at else { return };
+        if self.limit.0.has_refused.swap(false, Ordering::Relaxed) {
+            *refused_at = Instant::now();
+        } else if refused_at.elapsed() > CALM {
+            tracing::info!("all writes are taken again");
+            self.refused_at = None;
+            self.set_limit(self.usual);
+        }
     }
 
     fn set_limit(&self, limit: usize) {
-        let before = self.limit.0.swap(limit, Ordering::Relaxed);
-        if limit < self.usual && before == self.usual {
-            tracing::warn!("more writes come than can be made: some are refused with 503");
-        } else if limit == self.usual && before < self.usual {
-            tracing::info!("all writes are taken again");
-        }
+        self.limit.0.limit.store(limit.min(self.usual), Ordering::Relaxed);
     }
 }
 
@@ -102,8 +125,17 @@ mod tests {
     use super::*;
 
     const USUAL: usize = 1_000;
-    const LONG: Duration = Duration::from_millis(300);
+    const LONG: Duration = Duration::from_millis(150);
     const SHORT: Duration = Duration::from_millis(1);
+
+    /// The queue has not been empty for long.
+    fn overloaded() -> (QueueLimit, Overload) {
+        let limit = QueueLimit::new(USUAL);
+        let mut overload = Overload::new(limit.clone());
+        sleep(LONG);
+        overload.committed(SHORT);
+        (limit, overload)
+    }
 
     #[test]
     fn a_burst_that_is_taken_soon_finds_the_usual_place() {
@@ -111,39 +143,39 @@ mod tests {
         let mut overload = Overload::new(limit.clone());
         sleep(LONG);
         overload.emptied();
-        overload.committed(100, true, SHORT);
+        overload.committed(SHORT);
         assert!(limit.admits(USUAL - 1) && !limit.admits(USUAL));
     }
 
     #[test]
-    fn a_queue_that_does_not_empty_takes_what_a_group_holds_and_more_again_while_groups_take_all() {
-        let limit = QueueLimit::new(USUAL);
-        let mut overload = Overload::new(limit.clone());
-        sleep(LONG);
-        overload.committed(100, true, SHORT);
-        assert!(limit.admits(99) && !limit.admits(100));
+    fn a_queue_that_does_not_empty_takes_few() {
+        let (limit, mut overload) = overloaded();
+        assert!(limit.admits(FEW - 1) && !limit.admits(FEW));
         overload.emptied();
-        overload.committed(100, false, SHORT);
-        assert!(limit.admits(124) && !limit.admits(125));
-        overload.committed(1, true, SHORT);
-        assert!(limit.admits(MIN_WAITING - 1) && !limit.admits(MIN_WAITING));
+        overload.committed(SHORT);
+        assert!(limit.admits(FEW - 1) && !limit.admits(FEW));
+    }
+
+    #[test]
+    fn the_usual_place_is_there_again_once_nobody_was_refused_for_a_second() {
+        let (limit, mut overload) = overloaded();
+        sleep(CALM - LONG);
+        assert!(!limit.admits(FEW));
+        overload.idle();
+        sleep(LONG * 2);
+        overload.idle();
+        assert!(!limit.admits(FEW), "somebody was refused since");
+        overload.idle();
+        sleep(CALM);
         overload.idle();
         assert!(limit.admits(USUAL - 1));
-        sleep(LONG);
-        overload.committed(100, true, SHORT);
-        assert!(!limit.admits(100));
-        for _ in 0..20 {
-            overload.emptied();
-            overload.committed(10, false, SHORT);
-        }
-        assert!(limit.admits(USUAL - 1) && !limit.admits(USUAL));
     }
 
     #[test]
     fn a_slow_disk_makes_groups_longer() {
         let mut overload = Overload::new(QueueLimit::new(USUAL));
         assert_eq!(overload.group_limit(), MIN_GROUP_LIMIT);
-        overload.committed(1, false, LONG);
+        overload.committed(LONG);
         assert_eq!(overload.group_limit(), LONG / 2);
     }
 }

@@ -188,7 +188,7 @@ impl Writer {
             .and_then(|_| Ok(reach("store.after-commit")?));
         let commit_time = commit_started.elapsed();
         self.metrics.commit_seconds.observe(commit_time.as_secs_f64());
-        self.overload.committed(group.len(), is_full, commit_time);
+        self.overload.committed(commit_time);
         match committed {
             Ok(()) => Ok(head),
             // Without room, not even the frame that commits was written.
