@@ -157,7 +157,7 @@ impl App {
         };
         tokio::select! {
             () = self.store.failed() => {
-                anyhow!("the writer failed: the outcome of its last writes is unknown, and the next start finds out")
+                anyhow!("the store failed: the outcome of its last writes is unknown, and the next start finds out")
             }
             () = self.relay_ended.cancelled() => anyhow!("the relay failed"),
             () = broker_stopped => anyhow!("the built-in broker stopped"),

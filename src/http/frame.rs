@@ -12,11 +12,11 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpResponse};
 use futures_util::future::Either;
 use tokio::time::Instant;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
 use super::problem::{self, Problem};
-use super::sensors::read;
+use super::sensors::read::{self, PlainRead};
 use super::{HttpState, coding, cors};
 use crate::clock;
 use crate::config::HttpLimits;
@@ -28,8 +28,8 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts the frame around what routes requests. The outermost service of a connection, so that a sensor that is at hand is
-/// answered without a route: that takes half of the time of a read.
+/// Puts the frame around what routes requests. The outermost service of a connection, so that a plain read of a sensor is
+/// answered without a route: that takes half of the time of a read from memory.
 ///
 /// What is logged while a request is answered stands in a span with an id, the method and the path, which is a field of text and so
 /// escaped: no line of the log can be forged through it.
@@ -46,14 +46,21 @@ where
             id: clock::new_request_id(),
             state: state.clone(),
         };
-        if let Some((route, response)) = exchange.answer_at_once(&request) {
+        if let Some(shortcut) = exchange.shortcut(&request) {
             return Either::Left(async move {
-                let response = exchange.finish(request.head(), route, response);
+                let (span, route, response) = match shortcut {
+                    Shortcut::Answer(route, response) => (Span::none(), route, response),
+                    Shortcut::Read(read) => {
+                        let span = exchange.span(&request);
+                        let response = read.answer(&exchange.state).instrument(span.clone()).await;
+                        (span, READ_ROUTE, response)
+                    }
+                };
+                let response = span.in_scope(|| exchange.finish(request.head(), route, response));
                 Ok(coding::encode(request.head(), response).await.into())
             });
         }
-        let request_id = exchange.id.hyphenated();
-        let span = info_span!("request", %request_id, method = %request.method(), path = request.path());
+        let span = exchange.span(&request);
         let answer = span.in_scope(|| routes.call(request)).instrument(span.clone());
         Either::Right(async move {
             let (request, response) = answer.await?.into_parts();
@@ -74,14 +81,32 @@ struct Exchange {
 /// The pattern that a request's path fits, where one does.
 type RoutePattern = Option<Cow<'static, str>>;
 
+const READ_ROUTE: RoutePattern = Some(Cow::Borrowed(read::PATH));
+
+/// What needs no route.
+enum Shortcut {
+    /// This is the answer.
+    Answer(RoutePattern, HttpResponse),
+    /// The sensor has to be looked for.
+    Read(PlainRead),
+}
+
 impl Exchange {
-    /// The answer to a request that breaks a limit, or that asks for nothing but what is in memory.
-    fn answer_at_once(&self, request: &Request) -> Option<(RoutePattern, HttpResponse)> {
+    /// What becomes of a request that breaks a limit, and of a plain read.
+    fn shortcut(&self, request: &Request) -> Option<Shortcut> {
         if let Err(problem) = check(request.head(), &self.state.limits) {
-            return Some((None, HttpResponse::from_error(problem)));
+            return Some(Shortcut::Answer(None, HttpResponse::from_error(problem)));
         }
-        let response = read::at_hand(request, &self.state)?;
-        Some((Some(Cow::Borrowed(read::PATH)), response))
+        let read = PlainRead::of(request, &self.state)?;
+        Some(match read.at_hand(&self.state) {
+            Some(response) => Shortcut::Answer(READ_ROUTE, response),
+            None => Shortcut::Read(read),
+        })
+    }
+
+    fn span(&self, request: &Request) -> Span {
+        let request_id = self.id.hyphenated();
+        info_span!("request", %request_id, method = %request.method(), path = request.path())
     }
 
     fn finish(&self, request: &RequestHead, route: RoutePattern, response: HttpResponse) -> HttpResponse {

@@ -52,6 +52,12 @@ pub(super) struct Known {
     pub sensor: Option<Arc<Sensor>>,
 }
 
+impl Known {
+    fn is_called(&self, name: Option<&SensorName>) -> bool {
+        name.is_none_or(|name| self.record.name == *name)
+    }
+}
+
 /// What the cache says of a sensor.
 pub(super) enum Found<'a> {
     /// This is the sensor.
@@ -63,7 +69,10 @@ pub(super) enum Found<'a> {
 }
 
 /// Where a record can be put that was read after the place was given out.
-pub(super) struct Place<'a>(PlaceholderGuard<'a, SensorId, Entry, Weight, DefaultHashBuilder, PinUnsettled>);
+pub(super) struct Place<'a> {
+    id: SensorId,
+    guard: PlaceholderGuard<'a, SensorId, Entry, Weight, DefaultHashBuilder, PinUnsettled>,
+}
 
 #[derive(Debug, Clone)]
 struct Weight;
@@ -105,25 +114,33 @@ impl RecordCache {
         }
     }
 
-    /// What is known of the sensor `id`.
-    pub(super) fn find(&self, id: SensorId) -> Found<'_> {
+    /// What is known of the sensor.
+    pub(super) fn find(&self, sensor: &SensorRef) -> Found<'_> {
+        let Some((id, name)) = self.id_of(sensor) else {
+            return Found::Unknown;
+        };
         // Who comes second does not wait for who came first: two queries are better than one behind the other.
         match self.records.get_value_or_guard(&id, Some(Duration::ZERO)) {
-            GuardResult::Value(Entry::Settled(known)) => Found::Record(known.record),
-            GuardResult::Value(Entry::Unsettled) | GuardResult::Timeout => Found::Unknown,
-            GuardResult::Guard(guard) => Found::Miss(Place(guard)),
+            GuardResult::Value(Entry::Settled(known)) if known.is_called(name) => Found::Record(known.record),
+            GuardResult::Value(_) | GuardResult::Timeout => Found::Unknown,
+            GuardResult::Guard(guard) => Found::Miss(Place { id, guard }),
         }
     }
 
     /// The sensor, if it is here.
     pub(super) fn settled(&self, sensor: &SensorRef) -> Option<Known> {
-        let (id, name) = match sensor {
-            SensorRef::Id(id) => (*id, None),
-            SensorRef::Name(name) => (self.ids.get(name)?, Some(name)),
-        };
+        let (id, name) = self.id_of(sensor)?;
         match self.records.get(&id)? {
-            Entry::Settled(known) if name.is_none_or(|name| known.record.name == *name) => Some(known),
+            Entry::Settled(known) if known.is_called(name) => Some(known),
             _ => None,
+        }
+    }
+
+    /// The id that the sensor has or had, and the name that it has to have.
+    fn id_of<'a>(&self, sensor: &'a SensorRef) -> Option<(SensorId, Option<&'a SensorName>)> {
+        match sensor {
+            SensorRef::Id(id) => Some((*id, None)),
+            SensorRef::Name(name) => Some((self.ids.get(name)?, Some(name))),
         }
     }
 
@@ -216,10 +233,13 @@ impl Changes {
 }
 
 impl Place<'_> {
-    /// Fills the place, unless the sensor was written since it was given out.
+    /// Fills the place, unless the sensor was written since it was given out, or it is that of another one, which had the name.
     pub(super) fn fill(self, record: &Record) {
+        if record.id != self.id {
+            return;
+        }
         // Refused is fine: the writer knows better.
-        let _ = self.0.insert(Entry::Settled(Known {
+        let _ = self.guard.insert(Entry::Settled(Known {
             record: record.clone(),
             sensor: None,
         }));

@@ -4,8 +4,8 @@ use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::once::Once;
-use super::post::{Answer, Letter, Post, PostBox};
-use super::{Record, StoreError};
+use super::post::{Letter, Post, PostBox};
+use super::{Record, StoreError, WriteError};
 use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorRef};
 
 /// What a write did, once it is committed.
@@ -23,6 +23,9 @@ pub enum Outcome {
 
 /// What looks at a sensor, inside the transaction, and says what to do.
 pub type Decide = Box<dyn FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send>;
+
+/// What a write is answered.
+pub(super) type Answer = Result<Outcome, WriteError>;
 
 /// A change of one sensor, and who waits for it.
 pub(super) struct Write {
@@ -60,7 +63,7 @@ pub(super) enum Command {
 impl Command {
     // Whoever no longer waits for an answer has gone away, which takes nothing back: a failed send is no error.
 
-    pub(super) fn answer(self, post: &mut Post) {
+    pub(super) fn answer(self, post: &mut Post<Answer>) {
         match self {
             Self::Write(Write {
                 result: Some(answer),

@@ -1,9 +1,9 @@
 //! Everything that knows SQL. A write is one transaction that changes the sensor and appends its event; appending is
 //! private to this module, so that nobody can change a sensor and forget the event.
 //!
-//! One thread, the writer, owns the only connection that writes ([`writer`]); reads have connections of their own
-//! ([`reads`]), and sensors that are read often and the newest events cost none
-//! ([`cache`], [`tail`]). What is committed shows in [`Store::head`].
+//! One thread, the writer, owns the only connection that writes ([`writer`]); another one looks for single sensors
+//! ([`lookup`]); other reads have connections of their own ([`reads`]), and sensors that are read often and the newest events
+//! cost none ([`cache`], [`tail`]). What is committed shows in [`Store::head`].
 
 mod backup;
 mod batch;
@@ -12,6 +12,7 @@ mod command;
 mod error;
 mod history;
 mod list;
+mod lookup;
 mod metrics;
 mod once;
 mod open;
@@ -53,6 +54,7 @@ use crate::wire::link::LinkBase;
 use batch::Batch;
 use cache::RecordCache;
 use command::{Command, Note, Write};
+use lookup::Question;
 use overload::QueueLimit;
 use post::{PostBox, post_box};
 use tail::Tail;
@@ -93,6 +95,7 @@ struct Inner {
     commands: mpsc::Sender<Command>,
     queue_limit: QueueLimit,
     reads: SqlitePool,
+    lookup: mpsc::UnboundedSender<Question>,
     cache: RecordCache,
     tail: Tail,
     epoch: Epoch,
@@ -258,12 +261,15 @@ impl Store {
     pub async fn close(&self) {
         // The writer last: only the last connection that closes writes the log back into the file.
         self.inner.reads.close().await;
-        // An error means that the writer is gone already, which is what was asked for.
+        // An error means that a thread is gone already, which is what was asked for.
+        let (reply, stopped) = oneshot::channel();
+        let _ = self.inner.lookup.send(Question::Stop(reply));
+        let _ = stopped.await;
         let _ = self.ask(Command::Stop).await;
     }
 
-    /// Resolves when the writer has given up, because the outcome of a COMMIT is unknown; the process has to end, so that
-    /// the next start finds out.
+    /// Resolves when the writer has given up, because the outcome of a COMMIT is unknown, or a thread has panicked; the process has to
+    /// end, so that the next start finds out.
     pub async fn failed(&self) {
         self.inner.failed.cancelled().await;
     }

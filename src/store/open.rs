@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, RecordCache};
+use super::lookup::Lookup;
 use super::overload::{Overload, QueueLimit};
 use super::scribe::Scribe;
 use super::tail::Tail;
@@ -38,9 +39,9 @@ const PRAGMAS: &[(&str, &str)] = &[
     // What the write-ahead log is cut back to after a checkpoint: 64 MiB.
     ("journal_size_limit", "67108864"),
 ];
-/// Of the database that the writer keeps in memory, in KiB, as a negative number. SQLite's 2 MiB are read again and again where a
+/// Of the database that each of the two threads keeps in memory, in KiB, as a negative number. SQLite's 2 MiB are read again and again where a
 /// thousand sensors report.
-const WRITER_CACHE_KIB: &str = "-16384";
+const THREAD_CACHE_KIB: &str = "-16384";
 /// More than the writer has.
 const MAX_PREPARED_STATEMENTS: usize = 64;
 /// Connections that read. More than the cores of a small machine gain nothing.
@@ -111,6 +112,7 @@ impl Store {
         let (epoch, head) = identity(&mut setup).await.map_err(|error| database(path, error))?;
         setup.close().await.map_err(|error| database(path, error))?;
         let connection = open_writer(path).map_err(|error| database(path, error))?;
+        let lookup_connection = open_lookup(path).map_err(|error| database(path, error))?;
         let reads = SqlitePoolOptions::new()
             .max_connections(MAX_READ_CONNECTIONS)
             .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
@@ -123,6 +125,13 @@ impl Store {
         let metrics = StoreMetrics::new();
         let failed = CancellationToken::new();
         let links = options.links;
+        let (lookup, questions) = mpsc::unbounded_channel();
+        let looking_up = Lookup {
+            connection: lookup_connection,
+            questions,
+            links: links.clone(),
+            failed: failed.clone(),
+        };
         let writer = Writer {
             connection,
             queue,
@@ -140,15 +149,14 @@ impl Store {
             metrics: metrics.clone(),
             failed: failed.clone(),
         };
-        std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(|| writer.run())
-            .map_err(|error| database(path, error))?;
+        start_thread("writer", || writer.run()).map_err(|error| database(path, error))?;
+        start_thread("lookup", || looking_up.run()).map_err(|error| database(path, error))?;
         tokio::spawn(keep_pruning(commands.downgrade()));
         let inner = Inner {
             commands,
             queue_limit,
             reads,
+            lookup,
             cache,
             tail,
             epoch,
@@ -213,17 +221,32 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 
 /// The connection that writes, once the schema is up to date.
 fn open_writer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
-    connection.set_prepared_statement_cache_capacity(MAX_PREPARED_STATEMENTS);
-    for (name, value) in PRAGMAS {
-        connection.pragma_update(None, name, value)?;
-    }
-    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    let connection = open_for_thread(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     if is_planted("bug.synchronous-off") {
         connection.pragma_update(None, "synchronous", "OFF")?;
     }
     Ok(connection)
+}
+
+/// The connection that looks for single sensors.
+fn open_lookup(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let connection = open_for_thread(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    Ok(connection)
+}
+
+fn open_for_thread(path: &Path, access: OpenFlags) -> rusqlite::Result<rusqlite::Connection> {
+    let connection = rusqlite::Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(MAX_PREPARED_STATEMENTS);
+    for (name, value) in PRAGMAS {
+        connection.pragma_update(None, name, value)?;
+    }
+    connection.pragma_update(None, "cache_size", THREAD_CACHE_KIB)?;
+    Ok(connection)
+}
+
+fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
 async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), OpenError>> {

@@ -1,4 +1,4 @@
-//! How the answers of the writer reach those who wait for them.
+//! How the answers of the threads that know SQL reach those who wait for them.
 //!
 //! A runtime of one thread runs the tasks that the thread itself has woken before those that another one has (tokio takes one
 //! of the others for every 31), so that under load each answer would wait in a second queue; and each would be a call to the
@@ -6,45 +6,48 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Outcome, WriteError};
-
-/// What a write is answered.
-pub(super) type Answer = Result<Outcome, WriteError>;
-
 /// An answer, and who waits for it.
-pub(super) struct Letter {
-    pub reply: oneshot::Sender<Answer>,
-    pub answer: Answer,
+pub(super) struct Letter<T> {
+    pub reply: oneshot::Sender<T>,
+    pub answer: T,
 }
 
-impl Letter {
+/// Answers that have only to be handed over.
+type Delivery = Box<dyn FnOnce() + Send>;
+
+impl<T> Letter<T> {
     fn deliver(self) {
         // Whoever no longer waits for an answer has gone away, which takes nothing back.
         let _ = self.reply.send(self.answer);
     }
 }
 
-/// Where the answers for one thread go. Its queue holds no more than there are writes in a few groups.
-pub(super) type PostBox = mpsc::UnboundedSender<Vec<Letter>>;
+/// Where the answers for one thread go. Its queue holds no more than there are requests that wait.
+pub(super) type PostBox = mpsc::UnboundedSender<Delivery>;
 
 /// A post box, and the task that the thread has to run.
 pub(super) fn post_box() -> (PostBox, impl Future<Output = ()> + 'static) {
-    let (post_box, mut letters) = mpsc::unbounded_channel::<Vec<Letter>>();
+    let (post_box, mut deliveries) = mpsc::unbounded_channel::<Delivery>();
     let delivery = async move {
-        while let Some(letters) = letters.recv().await {
-            letters.into_iter().for_each(Letter::deliver);
+        while let Some(deliver) = deliveries.recv().await {
+            deliver();
         }
     };
     (post_box, delivery)
 }
 
-/// The answers of one commit, by the thread that they go to.
-#[derive(Default)]
-pub(super) struct Post(Vec<(PostBox, Vec<Letter>)>);
+/// The answers of one commit, or from one snapshot, by the thread that they go to.
+pub(super) struct Post<T>(Vec<(PostBox, Vec<Letter<T>>)>);
 
-impl Post {
+impl<T> Default for Post<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Send + 'static> Post<T> {
     /// Takes an answer; without a post box it is delivered at once.
-    pub(super) fn add(&mut self, to: Option<&PostBox>, letter: Letter) {
+    pub(super) fn add(&mut self, to: Option<&PostBox>, letter: Letter<T>) {
         let Some(to) = to else {
             return letter.deliver();
         };
@@ -57,8 +60,9 @@ impl Post {
     /// Sends what it has taken.
     pub(super) fn send(self) {
         for (post_box, letters) in self.0 {
-            if let Err(mpsc::error::SendError(letters)) = post_box.send(letters) {
-                letters.into_iter().for_each(Letter::deliver);
+            let deliver = Box::new(|| letters.into_iter().for_each(Letter::deliver));
+            if let Err(mpsc::error::SendError(deliver)) = post_box.send(deliver) {
+                deliver();
             }
         }
     }

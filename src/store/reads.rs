@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use sqlx::SqliteExecutor;
+use tokio::sync::oneshot;
 
 use super::cache::Found;
+use super::lookup::Question;
 use super::row::{SensorRow, damaged};
 use super::{Record, SensorState, Store, StoreError, StoredEvent};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp};
@@ -38,32 +39,6 @@ impl EventRow {
     }
 }
 
-/// The row of a sensor, by either of its keys.
-async fn find(executor: impl SqliteExecutor<'_>, sensor: &SensorRef) -> sqlx::Result<Option<SensorRow>> {
-    match sensor {
-        SensorRef::Id(id) => {
-            let id = id.to_string();
-            sqlx::query_as!(
-                SensorRow,
-                "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
-                id
-            )
-            .fetch_optional(executor)
-            .await
-        }
-        SensorRef::Name(name) => {
-            let name = name.as_str();
-            sqlx::query_as!(
-                SensorRow,
-                "SELECT id, name, revision, status, document FROM sensors WHERE name = ?",
-                name
-            )
-            .fetch_optional(executor)
-            .await
-        }
-    }
-}
-
 impl Store {
     /// A sensor as it is, where it is in memory.
     #[must_use]
@@ -77,34 +52,30 @@ impl Store {
     /// When the database cannot be read.
     pub async fn get(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
         let cache = &self.inner.cache;
-        match sensor {
-            SensorRef::Id(id) => match cache.find(*id) {
-                Found::Record(record) => Ok(Some(record)),
-                Found::Miss(place) => {
-                    let record = self.read(sensor).await?;
-                    if let Some(record) = &record {
-                        place.fill(record);
-                    }
-                    Ok(record)
-                }
-                Found::Unknown => self.read(sensor).await,
-            },
-            SensorRef::Name(_) => {
-                if let Some(record) = self.at_hand(sensor) {
-                    return Ok(Some(record));
-                }
-                let record = self.read(sensor).await?;
-                if let Some(record) = &record {
-                    cache.note_name(record);
-                }
-                Ok(record)
+        let place = match cache.find(sensor) {
+            Found::Record(record) => return Ok(Some(record)),
+            Found::Miss(place) => Some(place),
+            Found::Unknown => None,
+        };
+        let record = self.look_up(sensor).await?;
+        if let Some(record) = &record {
+            cache.note_name(record);
+            if let Some(place) = place {
+                place.fill(record);
             }
         }
+        Ok(record)
     }
 
-    async fn read(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
-        let row = find(&self.inner.reads, sensor).await?;
-        row.map(|row| row.into_record(&self.inner.links)).transpose()
+    async fn look_up(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let question = Question::Find {
+            sensor: sensor.clone(),
+            reply,
+            post_box: self.post_box.clone(),
+        };
+        self.inner.lookup.send(question).map_err(|_| StoreError::Stopped)?;
+        answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 
     /// What is true of these sensors now, in the order asked for.
@@ -114,7 +85,7 @@ impl Store {
     pub async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, StoreError> {
         let ids: Vec<_> = sensors.iter().map(SensorId::to_string).collect();
         let ids = serde_json::to_string(&ids).map_err(damaged)?;
-        let rows = sqlx::query_as!(
+        let rows: Vec<SensorRow> = sqlx::query_as!(
             SensorRow,
             "SELECT id, name, revision, status, document FROM sensors WHERE id IN (SELECT value FROM json_each(?))",
             ids

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, Params, params};
 
 use super::cache::{Changes, Known};
 use super::command::{Decide, Note, Outcome};
-use super::row::{SensorRow, damaged};
+use super::row::{damaged, find};
 use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{
     Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Revision, Sensor, SensorName, SensorRef, Value,
@@ -297,31 +297,6 @@ pub(super) fn oldest_event(connection: &Connection) -> rusqlite::Result<Option<R
     let mut statement = connection.prepare_cached("SELECT min(revision) FROM events")?;
     let oldest: Option<i64> = statement.query_row([], |row| row.get(0))?;
     Ok(oldest.map(Revision::new))
-}
-
-/// The sensor as the transaction sees it.
-fn find(connection: &Connection, sensor: &SensorRef, links: &LinkBase) -> Result<Option<Record>, StoreError> {
-    let (sql, key) = match sensor {
-        SensorRef::Id(id) => (
-            "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
-            id.to_string(),
-        ),
-        SensorRef::Name(name) => (
-            "SELECT id, name, revision, status, document FROM sensors WHERE name = ?",
-            name.to_string(),
-        ),
-    };
-    let read = |row: &Row| {
-        Ok(SensorRow {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            revision: row.get(2)?,
-            status: row.get(3)?,
-            document: row.get(4)?,
-        })
-    };
-    let row = connection.prepare_cached(sql)?.query_row([key], read).optional()?;
-    row.map(|row| row.into_record(links)).transpose()
 }
 
 /// Whether a write broke the one rule that a client can break here: names are unique.

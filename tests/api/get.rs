@@ -151,6 +151,12 @@ async fn what_is_at_hand_is_answered_as_what_takes_the_long_way() {
         &[("origin", "https://dashboard.example.com")],
         &[("expect", "something")],
     ];
+    let nowhere = ["/sensors/s2", "/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90"];
+    for path in nowhere {
+        let (near, far) = (service.get(path).await, service.get(&format!("{path}?")).await);
+        assert_eq!((near.status, &near.body), (404, &far.body), "{path}");
+        assert_eq!(comparable_headers(&near), comparable_headers(&far), "{path}");
+    }
     for path in [made.path(), "/sensors/s1".to_owned()] {
         // By its name it is at hand once somebody has asked for it.
         service.get(&path).await.expect(200);

@@ -94,20 +94,46 @@ pub async fn read(
     }
 }
 
-/// The answer of [`read`] where nothing has to be waited for: a GET of a sensor as it is, which is in memory. `None` leaves it to
-/// [`read`], and so whatever is refused.
-pub fn at_hand(request: &Request, state: &HttpState) -> Option<HttpResponse> {
-    if *request.method() != Method::GET || request.uri().query().is_some() {
-        return None;
+/// A GET of a sensor as it is: [`read`] without what only a route finds.
+pub struct PlainRead {
+    target: SensorRef,
+    form: Form,
+    precondition: Precondition,
+}
+
+impl PlainRead {
+    /// `None` leaves the request to [`read`].
+    pub fn of(request: &Request, state: &HttpState) -> Option<Self> {
+        if *request.method() != Method::GET || request.uri().query().is_some() {
+            return None;
+        }
+        let segment = request.path().strip_prefix("/sensors/")?;
+        let form = Form::choose(request, &Form::OF_SENSOR).ok()?;
+        Some(Self {
+            // What is encoded in some way is neither an id nor a name.
+            target: segment.parse().ok()?,
+            form,
+            precondition: conditional::of_read(request.head().headers(), form, state),
+        })
     }
-    let segment = request.path().strip_prefix("/sensors/")?;
-    // What is encoded in some way is neither an id nor a name.
-    let target: SensorRef = segment.parse().ok()?;
-    let record = state.store.at_hand(&target)?;
-    let form = Form::choose(request, &Form::OF_SENSOR).ok()?;
-    let precondition = conditional::of_read(request.head().headers(), form, state);
-    let found = check(record, &precondition, &target, state).ok()?;
-    answer(form, &target, found, state).ok()
+
+    /// The answer, where the sensor is in memory.
+    pub fn at_hand(&self, state: &HttpState) -> Option<HttpResponse> {
+        let record = state.store.at_hand(&self.target)?;
+        Some(self.respond(check(record, &self.precondition, &self.target, state), state))
+    }
+
+    /// The answer, wherever the sensor is.
+    pub async fn answer(&self, state: &HttpState) -> HttpResponse {
+        let found = find(&self.target, &self.precondition, state).await;
+        self.respond(found, state)
+    }
+
+    fn respond(&self, found: Result<(Record, bool), Problem>, state: &HttpState) -> HttpResponse {
+        found
+            .and_then(|found| answer(self.form, &self.target, found, state))
+            .unwrap_or_else(HttpResponse::from_error)
+    }
 }
 
 /// The answer with the sensor that was found at `target`, and whether the client has it already.
