@@ -159,10 +159,10 @@ mod tests {
     #[test]
     fn the_usual_place_is_there_again_once_nobody_was_refused_for_a_second() {
         let (limit, mut overload) = overloaded();
-        sleep(CALM - LONG);
+        sleep(CALM / 2);
         assert!(!limit.admits(FEW));
         overload.idle();
-        sleep(LONG * 2);
+        sleep(CALM * 3 / 5);
         overload.idle();
         assert!(!limit.admits(FEW), "somebody was refused since");
         overload.idle();
