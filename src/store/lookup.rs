@@ -1,8 +1,8 @@
 //! The thread that looks for sensors that are not in memory: it takes all questions that wait, and answers them from one
 //! snapshot.
 //!
-//! A thread of its own, as the writer is: no thread that serves requests waits for the disk, and the way to a thread, shared by
-//! all who ask at once, costs less than a query takes.
+//! A thread of its own, as the writer is: no thread that serves requests waits for the disk, and all who ask at once share the
+//! way to it and back.
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};

@@ -2,8 +2,7 @@
 //!
 //! A queue is there for bursts. One that does not empty any more makes everybody wait and nobody faster, so that whoever comes
 //! then is told at once to come back: controlled delay (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012;
-//! in servers: Maurer, "Fail at Scale", ACM Queue 13(8), 2015), with the number of those who wait in the place of their time,
-//! because the writer knows how many it serves in one.
+//! in servers: Maurer, "Fail at Scale", ACM Queue 13(8), 2015), with a bound on how many wait in the place of one on how long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

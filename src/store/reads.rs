@@ -59,7 +59,10 @@ impl Store {
         };
         let record = self.look_up(sensor).await?;
         if let Some(record) = &record {
-            cache.note_name(record);
+            // Whoever asks by id needs no name, and would drive out those that are asked for.
+            if matches!(sensor, SensorRef::Name(_)) {
+                cache.note_name(record);
+            }
             if let Some(place) = place {
                 place.fill(record);
             }

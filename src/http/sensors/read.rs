@@ -107,11 +107,11 @@ impl PlainRead {
         if *request.method() != Method::GET || request.uri().query().is_some() {
             return None;
         }
-        let segment = request.path().strip_prefix("/sensors/")?;
+        // What is encoded in some way is neither an id nor a name.
+        let target = request.path().strip_prefix("/sensors/")?.parse().ok()?;
         let form = Form::choose(request, &Form::OF_SENSOR).ok()?;
         Some(Self {
-            // What is encoded in some way is neither an id nor a name.
-            target: segment.parse().ok()?,
+            target,
             form,
             precondition: conditional::of_read(request.head().headers(), form, state),
         })
