@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::command::{Decide, Outcome};
+use super::overload::Place;
 use super::{StoreError, WriteError};
 use crate::domain::SensorRef;
 
@@ -26,4 +27,6 @@ pub(super) struct Batch {
     /// Held back until they are committed.
     pub result: Option<BatchOutcome>,
     pub reply: oneshot::Sender<Result<BatchOutcome, StoreError>>,
+    /// Held until they are answered.
+    pub _place: Place,
 }

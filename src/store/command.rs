@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::once::Once;
+use super::overload::Place;
 use super::post::{Letter, Post, PostBox};
 use super::{Record, StoreError, WriteError};
 use crate::domain::{Change, Moment, Refusal, Revision, Sensor, SensorId, SensorRef};
@@ -39,6 +40,8 @@ pub(super) struct Write {
     pub reply: oneshot::Sender<Answer>,
     /// Where the answer goes; `None` when it goes to whoever waits.
     pub post_box: Option<PostBox>,
+    /// Held until it is answered.
+    pub _place: Place,
 }
 
 /// What the store has to note about itself.

@@ -28,7 +28,7 @@ impl StoreMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "write_queue_depth",
-            "Writes that wait for the writer",
+            "Writes that wait for their answer",
             self.queue_depth.clone(),
         );
         registry.register(

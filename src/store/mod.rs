@@ -55,7 +55,7 @@ use batch::Batch;
 use cache::RecordCache;
 use command::{Command, Note, Write};
 use lookup::Question;
-use overload::QueueLimit;
+use overload::{Overload, Place};
 use post::{PostBox, post_box};
 use tail::Tail;
 
@@ -70,7 +70,7 @@ pub struct Options {
     pub clock: Clock,
     /// Which events may be pruned.
     pub retention: Retention,
-    /// The most writes that wait for the writer; one more is refused with [`WriteError::Overloaded`].
+    /// The most writes that wait for their answer; one more is refused with [`WriteError::Overloaded`].
     pub write_queue_max: usize,
 }
 
@@ -92,8 +92,8 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
-    commands: mpsc::Sender<Command>,
-    queue_limit: QueueLimit,
+    commands: mpsc::UnboundedSender<Command>,
+    overload: Overload,
     reads: SqlitePool,
     lookup: mpsc::UnboundedSender<Question>,
     cache: RecordCache,
@@ -188,13 +188,14 @@ impl Store {
         once: Option<Once>,
     ) -> Result<Outcome, WriteError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Command::Write(Write {
+        self.send(Command::Write(Write {
             target,
             decide: Some(decide),
             once,
             result: None,
             reply,
             post_box: self.post_box.clone(),
+            _place: self.place()?,
         }))?;
         answer.await.unwrap_or(Err(WriteError::OutcomeUnknown))
     }
@@ -211,12 +212,13 @@ impl Store {
         atomic: bool,
     ) -> Result<BatchOutcome, WriteError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Command::Batch(Batch {
+        self.send(Command::Batch(Batch {
             id,
             atomic,
             writes,
             result: None,
             reply,
+            _place: self.place()?,
         }))?;
         match answer.await {
             Ok(result) => result.map_err(WriteError::Store),
@@ -224,19 +226,12 @@ impl Store {
         }
     }
 
-    fn enqueue(&self, command: Command) -> Result<(), WriteError> {
-        if !self.inner.queue_limit.admits(self.queued()) {
-            return Err(WriteError::Overloaded);
-        }
-        self.inner.commands.try_send(command).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => WriteError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => WriteError::Store(StoreError::Stopped),
-        })?;
-        self.inner
-            .metrics
-            .queue_depth
-            .set(i64::try_from(self.queued()).unwrap_or(i64::MAX));
-        Ok(())
+    fn place(&self) -> Result<Place, WriteError> {
+        self.inner.overload.admit().ok_or(WriteError::Overloaded)
+    }
+
+    fn send(&self, command: Command) -> Result<(), StoreError> {
+        self.inner.commands.send(command).map_err(|_| StoreError::Stopped)
     }
 
     /// Remembers that the broker has acknowledged every event up to and including `revision`.
@@ -300,15 +295,7 @@ impl Store {
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.inner
-            .commands
-            .send(command(reply))
-            .await
-            .map_err(|_| StoreError::Stopped)?;
+        self.send(command(reply))?;
         answer.await.map_err(|_| StoreError::Stopped)
-    }
-
-    fn queued(&self) -> usize {
-        self.inner.commands.max_capacity() - self.inner.commands.capacity()
     }
 }

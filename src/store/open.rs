@@ -1,6 +1,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::OpenFlags;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, RecordCache};
 use super::lookup::Lookup;
-use super::overload::{Overload, QueueLimit};
+use super::overload::Overload;
 use super::scribe::Scribe;
 use super::tail::Tail;
 use super::writer::{Writer, keep_pruning};
@@ -119,10 +120,10 @@ impl Store {
             .await
             .map_err(|error| database(path, error))?;
         let (cache, tail) = (RecordCache::new(), Tail::default());
-        let (commands, queue) = mpsc::channel(options.write_queue_max);
-        let queue_limit = QueueLimit::new(options.write_queue_max);
+        let (commands, queue) = mpsc::unbounded_channel();
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
+        let overload = Overload::new(options.write_queue_max, metrics.queue_depth.clone());
         let failed = CancellationToken::new();
         let links = options.links;
         let (lookup, questions) = mpsc::unbounded_channel();
@@ -136,7 +137,8 @@ impl Store {
             connection,
             queue,
             held: None,
-            overload: Overload::new(queue_limit.clone()),
+            overload: overload.clone(),
+            last_commit: Duration::ZERO,
             announce,
             scribe: Scribe {
                 epoch: epoch.clone(),
@@ -154,7 +156,7 @@ impl Store {
         tokio::spawn(keep_pruning(commands.downgrade()));
         let inner = Inner {
             commands,
-            queue_limit,
+            overload,
             reads,
             lookup,
             cache,

@@ -21,8 +21,10 @@ use crate::clock::Clock;
 use crate::domain::{Moment, Revision, SensorRef, Timestamp};
 use crate::failpoint::{is_planted, pass, reach};
 
-/// The most commands that share a transaction; [`Overload::group_limit`] bounds how long they may take.
+/// The most commands that share a transaction; [`Writer::group_limit`] bounds how long they may take.
 const MAX_GROUP: usize = 256;
+/// How long the statements of a group may always take.
+const MIN_GROUP_LIMIT: Duration = Duration::from_millis(5);
 /// How often the log is looked through for events that may go.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 /// How soon again when there were as many as one step removes: faster than events are written, and with room for writes.
@@ -46,10 +48,11 @@ impl<E: Into<StoreError>> From<E> for GroupError {
 
 pub(super) struct Writer {
     pub connection: Connection,
-    pub queue: mpsc::Receiver<Command>,
+    pub queue: mpsc::UnboundedReceiver<Command>,
     /// What was taken from the queue and has to wait for the end of a group.
     pub held: Option<Command>,
     pub overload: Overload,
+    pub last_commit: Duration,
     pub announce: watch::Sender<Revision>,
     pub scribe: Scribe,
     pub clock: Clock,
@@ -101,7 +104,7 @@ impl Writer {
         }
         self.overload.idle();
         let command = self.queue.blocking_recv();
-        self.overload.emptied();
+        self.overload.busy();
         command
     }
 
@@ -112,9 +115,6 @@ impl Writer {
         let committed = self.commit(&mut group);
         #[expect(clippy::cast_precision_loss, reason = "at most MAX_GROUP")]
         self.metrics.group_size.observe(group.len() as f64);
-        self.metrics
-            .queue_depth
-            .set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
         match committed {
             Ok(head) => {
                 // Both before the answers, so that whoever has one never sees what was before.
@@ -164,13 +164,14 @@ impl Writer {
                 Command::Note(note, _) => scribe::note(&self.connection, *note)?,
                 Command::Prune(_) | Command::Stop(_) => {}
             }
-            is_full = waiting > 0 && (group.len() == MAX_GROUP || started.elapsed() > self.overload.group_limit());
+            is_full = waiting > 0 && (group.len() == MAX_GROUP || started.elapsed() > self.group_limit());
             let next = if is_full { None } else { self.join(&mut waiting) };
             match next {
                 Some(command) => group.push(command),
                 None => break,
             }
         }
+        self.overload.took(waiting > 0);
         if is_planted("bug.answer-before-commit") {
             group.iter_mut().for_each(Command::answer_early);
         }
@@ -186,9 +187,8 @@ impl Writer {
         let committed = execute(&self.connection, "COMMIT", [])
             .map_err(StoreError::from)
             .and_then(|_| Ok(reach("store.after-commit")?));
-        let commit_time = commit_started.elapsed();
-        self.metrics.commit_seconds.observe(commit_time.as_secs_f64());
-        self.overload.committed(commit_time);
+        self.last_commit = commit_started.elapsed();
+        self.metrics.commit_seconds.observe(self.last_commit.as_secs_f64());
         match committed {
             Ok(()) => Ok(head),
             // Without room, not even the frame that commits was written.
@@ -200,11 +200,7 @@ impl Writer {
 
     /// The next command for a group, of those that waited when it began and are left to take.
     fn join(&mut self, waiting: &mut usize) -> Option<Command> {
-        let Some(left) = waiting.checked_sub(1) else {
-            self.overload.emptied();
-            return None;
-        };
-        *waiting = left;
+        *waiting = waiting.checked_sub(1)?;
         match self.queue.try_recv().ok()? {
             // In its turn, and not in a group.
             command @ (Command::Prune(_) | Command::Stop(_)) => {
@@ -213,6 +209,11 @@ impl Writer {
             }
             command => Some(command),
         }
+    }
+
+    /// How long the statements of a group may take: half as long as a COMMIT at least, so that a third of the time is work.
+    fn group_limit(&self) -> Duration {
+        (self.last_commit / 2).max(MIN_GROUP_LIMIT)
     }
 
     fn run_write(&mut self, write: &mut Write, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
@@ -353,13 +354,13 @@ impl Writer {
 }
 
 /// Has the log looked through from time to time, as long as there is a store.
-pub(super) async fn keep_pruning(commands: mpsc::WeakSender<Command>) {
+pub(super) async fn keep_pruning(commands: mpsc::WeakUnboundedSender<Command>) {
     let mut pause = PRUNE_INTERVAL;
     loop {
         sleep(pause).await;
         let (reply, answer) = oneshot::channel();
         let Some(commands) = commands.upgrade() else { return };
-        if commands.send(Command::Prune(reply)).await.is_err() {
+        if commands.send(Command::Prune(reply)).is_err() {
             return;
         }
         drop(commands);
