@@ -27,6 +27,6 @@ pub(super) struct Batch {
     /// Held back until they are committed.
     pub result: Option<BatchOutcome>,
     pub reply: oneshot::Sender<Result<BatchOutcome, StoreError>>,
-    /// Held until they are answered.
-    pub _place: Place,
+    /// As that of a single write.
+    pub place: Place,
 }

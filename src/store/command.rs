@@ -40,8 +40,8 @@ pub(super) struct Write {
     pub reply: oneshot::Sender<Answer>,
     /// Where the answer goes; `None` when it goes to whoever waits.
     pub post_box: Option<PostBox>,
-    /// Held until it is answered.
-    pub _place: Place,
+    /// Given back before it is answered, so that who waits for the answer finds a place for the next.
+    pub place: Place,
 }
 
 /// What the store has to note about itself.
@@ -72,13 +72,21 @@ impl Command {
                 result: Some(answer),
                 reply,
                 post_box,
+                place,
                 ..
-            }) => post.add(post_box.as_ref(), Letter { reply, answer }),
+            }) => {
+                drop(place);
+                post.add(post_box.as_ref(), Letter { reply, answer });
+            }
             Self::Batch(Batch {
                 result: Some(result),
                 reply,
+                place,
                 ..
-            }) => drop(reply.send(Ok(result))),
+            }) => {
+                drop(place);
+                let _ = reply.send(Ok(result));
+            }
             Self::Note(_, reply) => drop(reply.send(Ok(()))),
             Self::Write(_) | Self::Batch(_) | Self::Prune(_) | Self::Stop(_) => {}
         }
@@ -96,8 +104,14 @@ impl Command {
 
     pub(super) fn fail(self, error: &StoreError) {
         match self {
-            Self::Write(write) => drop(write.reply.send(Err(error.clone().into()))),
-            Self::Batch(batch) => drop(batch.reply.send(Err(error.clone()))),
+            Self::Write(Write { reply, place, .. }) => {
+                drop(place);
+                let _ = reply.send(Err(error.clone().into()));
+            }
+            Self::Batch(Batch { reply, place, .. }) => {
+                drop(place);
+                let _ = reply.send(Err(error.clone()));
+            }
             Self::Note(_, reply) => drop(reply.send(Err(error.clone()))),
             Self::Prune(_) | Self::Stop(_) => {}
         }

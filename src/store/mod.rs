@@ -195,7 +195,7 @@ impl Store {
             result: None,
             reply,
             post_box: self.post_box.clone(),
-            _place: self.place()?,
+            place: self.place()?,
         }))?;
         answer.await.unwrap_or(Err(WriteError::OutcomeUnknown))
     }
@@ -218,7 +218,7 @@ impl Store {
             writes,
             result: None,
             reply,
-            _place: self.place()?,
+            place: self.place()?,
         }))?;
         match answer.await {
             Ok(result) => result.map_err(WriteError::Store),
