@@ -1,13 +1,16 @@
 //! What a sensor was, as far as the log tells.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
+use futures_util::TryStreamExt;
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
+use sqlx::SqliteConnection;
 
 use super::row::damaged;
-use super::{Record, Store, StoreError, StoredEvent};
+use super::{Record, Store, StoreError};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef};
-use crate::wire::fold::{Fold, Told};
+use crate::wire::fold::Fold;
 use crate::wire::history::{PointForm, Series};
 use crate::wire::{representation, stored};
 
@@ -39,27 +42,32 @@ pub struct History {
 impl Store {
     /// A sensor, which may be gone by now, as `revision` left it.
     ///
-    /// Costs as much as there are events of it between the last one that tells the whole state and `revision`.
-    ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn at(&self, sensor: SensorId, revision: Revision) -> Result<Past, StoreError> {
         let present = self.get(&SensorRef::Id(sensor)).await?;
-        if let Some(present) = present.filter(|present| present.revision == revision) {
-            return Ok(Past::Was(present));
+        if let Some(present) = present.as_ref().filter(|present| present.revision == revision) {
+            return Ok(Past::Was(present.clone()));
         }
-        // Pruning comes first in time: what is not found below was pruned before it was looked for, or never there.
-        let before = Revision::new(revision.get() - 1);
-        let event = self.events_of(sensor, before, 1).await?.pop();
-        match event.filter(|event| event.revision == revision) {
-            Some(event) if event.kind == ChangeKind::Deleted => Ok(Past::Gone),
-            Some(_) => {
-                let fold = self.fold_to(sensor, revision).await?;
+        let mut snapshot = self.inner.reads.begin().await?;
+        let (id, number) = (sensor.to_string(), revision.get());
+        let is_deletion = sqlx::query_scalar!(
+            r#"SELECT kind = 'deleted' AS "is_deletion!: bool" FROM events WHERE revision = ? AND sensor_id = ?"#,
+            number,
+            id
+        )
+        .fetch_optional(&mut *snapshot)
+        .await?;
+        match is_deletion {
+            Some(true) => Ok(Past::Gone),
+            Some(false) => {
+                let fold = fold_to(&mut snapshot, sensor, revision, present).await?;
                 let was = fold
                     .complete()
                     .map(|members| self.record_of(sensor, revision, &members));
                 Ok(was.transpose()?.map_or(Past::Pruned, Past::Was))
             }
+            // Pruning comes first in time: what is not found above was pruned before it was looked for, or never there.
             None if revision <= self.pruned_to().await? => Ok(Past::Pruned),
             None => Ok(Past::Never),
         }
@@ -70,71 +78,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn history(&self, sensor: SensorId, after: Revision) -> Result<History, StoreError> {
+        let present = self.get(&SensorRef::Id(sensor)).await?;
+        let mut snapshot = self.inner.reads.begin().await?;
         Ok(History {
             store: self.clone(),
             sensor,
-            series: Series::after(self.fold_to(sensor, after).await?),
+            series: Series::after(fold_to(&mut snapshot, sensor, after, present).await?),
             reached: after,
         })
-    }
-
-    /// What the log tells of a sensor as it was after `revision`.
-    async fn fold_to(&self, sensor: SensorId, revision: Revision) -> Result<Fold, StoreError> {
-        let told = self.last_told(sensor, revision).await?;
-        let (mut fold, mut reached) = match told {
-            Some(told) => (Fold::default(), Revision::new(told.get() - 1)),
-            None => (self.fold_back(sensor, revision).await?, Revision::ZERO),
-        };
-        loop {
-            let events = self.events_of(sensor, reached, BLOCK).await?;
-            let count = events.len();
-            for event in events {
-                if event.revision > revision {
-                    return Ok(fold);
-                }
-                reached = event.revision;
-                fold.apply(read(&event)?);
-            }
-            if count < BLOCK {
-                return Ok(fold);
-            }
-        }
-    }
-
-    /// Before the oldest event that is kept, as far as the present tells it.
-    async fn fold_back(&self, sensor: SensorId, revision: Revision) -> Result<Fold, StoreError> {
-        let present = self.get(&SensorRef::Id(sensor)).await?;
-        let Some(present) = present else {
-            return Ok(Fold::default());
-        };
-        if self.last_told(sensor, present.revision).await? > Some(revision) {
-            return Ok(Fold::default());
-        }
-        let members: Map<String, Json> = serde_json::from_slice(&present.representation).map_err(damaged)?;
-        let id = sensor.to_string();
-        let touched = sqlx::query_scalar!(
-            r#"SELECT DISTINCT CAST(change.key AS TEXT) AS "key!: String"
-               FROM events, json_each(events.payload, '$.changes') AS change WHERE events.sensor_id = ?"#,
-            id
-        )
-        .fetch_all(&self.inner.reads)
-        .await?;
-        Ok(Fold::back_from(members, touched.into_iter().collect::<BTreeSet<_>>()))
-    }
-
-    /// The last event up to `revision` that tells the whole state of a sensor.
-    async fn last_told(&self, sensor: SensorId, revision: Revision) -> Result<Option<Revision>, StoreError> {
-        let (sensor, revision) = (sensor.to_string(), revision.get());
-        let told = sqlx::query_scalar!(
-            r#"SELECT revision AS "revision!" FROM events
-               WHERE sensor_id = ? AND revision <= ? AND payload -> '$.state' IS NOT NULL
-               ORDER BY revision DESC LIMIT 1"#,
-            sensor,
-            revision
-        )
-        .fetch_optional(&self.inner.reads)
-        .await?;
-        Ok(told.map(Revision::new))
     }
 
     /// A representation that was rebuilt, in the bytes that it had.
@@ -165,7 +116,7 @@ impl History {
         self.reached = last.revision;
         let points = events.iter().map(|event| {
             let deletes = event.kind == ChangeKind::Deleted;
-            Ok(self.series.next(read(event)?, event.committed_at, deletes))
+            Ok(self.series.next(read(&event.payload)?, event.committed_at, deletes))
         });
         points
             .filter_map(Result::transpose)
@@ -174,6 +125,91 @@ impl History {
     }
 }
 
-fn read(event: &StoredEvent) -> Result<Told, StoreError> {
-    serde_json::from_slice(&event.payload).map_err(damaged)
+/// What the log tells of a sensor as it was after `revision`. `present` is what it was before the snapshot was taken, which so has
+/// every change up to it.
+///
+/// However long the log is, it costs as much as a few times the events from one state that is kept to the next.
+async fn fold_to(
+    snapshot: &mut SqliteConnection,
+    sensor: SensorId,
+    revision: Revision,
+    present: Option<Record>,
+) -> Result<Fold, StoreError> {
+    let (id, number) = (sensor.to_string(), revision.get());
+    let kept = sqlx::query!(
+        r#"SELECT revision AS "revision!", state AS "state!" FROM events INDEXED BY states_of_sensor
+           WHERE sensor_id = ? AND state IS NOT NULL AND revision <= ? ORDER BY revision DESC LIMIT 1"#,
+        id,
+        number
+    )
+    .fetch_optional(&mut *snapshot)
+    .await?;
+    let (mut fold, reached) = match kept {
+        Some(kept) => (Fold::at(read(kept.state.as_bytes())?), kept.revision),
+        None => (fold_back(snapshot, &id, revision, present).await?, 0),
+    };
+    let mut payloads = sqlx::query_scalar!(
+        "SELECT payload FROM events WHERE sensor_id = ? AND revision > ? AND revision <= ? ORDER BY revision",
+        id,
+        reached,
+        number
+    )
+    .fetch(snapshot);
+    while let Some(payload) = payloads.try_next().await? {
+        fold.apply(read(payload.as_bytes())?);
+    }
+    Ok(fold)
+}
+
+/// Before the oldest event that is kept, as far as the next state after `revision` tells it: one that is kept with an event, or the
+/// present.
+async fn fold_back(
+    snapshot: &mut SqliteConnection,
+    id: &str,
+    revision: Revision,
+    present: Option<Record>,
+) -> Result<Fold, StoreError> {
+    let number = revision.get();
+    let next = sqlx::query!(
+        r#"SELECT revision AS "revision!", state AS "state!" FROM events INDEXED BY states_of_sensor
+           WHERE sensor_id = ? AND state IS NOT NULL AND revision > ? ORDER BY revision LIMIT 1"#,
+        id,
+        number
+    )
+    .fetch_optional(&mut *snapshot)
+    .await?;
+    let (next, members) = match (&next, &present) {
+        (Some(next), _) => (next.revision, read(next.state.as_bytes())?),
+        (None, Some(present)) => (present.revision.get(), read(&present.representation)?),
+        (None, None) => return Ok(Fold::default()),
+    };
+    let is_other = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT 1 FROM events
+               WHERE sensor_id = ? AND revision > ? AND revision <= ? AND payload -> '$.changes' IS NULL
+           ) AS "is_other!: bool""#,
+        id,
+        number,
+        next
+    )
+    .fetch_one(&mut *snapshot)
+    .await?;
+    if is_other {
+        // The state was told anew since, or the sensor was: what it was before may be anything.
+        return Ok(Fold::default());
+    }
+    let touched = sqlx::query_scalar!(
+        r#"SELECT DISTINCT CAST(change.key AS TEXT) AS "key!: String"
+           FROM events, json_each(events.payload, '$.changes') AS change
+           WHERE events.sensor_id = ? AND events.revision <= ?"#,
+        id,
+        next
+    )
+    .fetch_all(snapshot)
+    .await?;
+    Ok(Fold::back_from(members, touched.into_iter().collect()))
+}
+
+fn read<'json, Form: Deserialize<'json>>(json: &'json [u8]) -> Result<Form, StoreError> {
+    serde_json::from_slice(json).map_err(damaged)
 }

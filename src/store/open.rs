@@ -144,7 +144,7 @@ impl Store {
                 epoch: epoch.clone(),
                 links: links.clone(),
                 changes: Changes::new(cache.clone(), tail.clone()),
-                events: Vec::new(),
+                entries: Vec::new(),
             },
             clock: options.clock,
             retention: options.retention,

@@ -1,5 +1,6 @@
 //! The statements of the writer: each function is one step inside a transaction that the writer owns.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Params, params};
@@ -18,6 +19,16 @@ use crate::wire::link::LinkBase;
 use crate::wire::representation::{self, representation};
 use crate::wire::stored;
 
+/// One event in so many keeps the whole state of its sensor.
+const EVENTS_PER_STATE: u64 = 64;
+
+/// An event that is not written down yet.
+pub(super) struct Entry {
+    event: StoredEvent,
+    /// The document of the sensor, where it is kept with the event.
+    state: Option<String>,
+}
+
 /// Writes sensors together with their events.
 pub(super) struct Scribe {
     pub epoch: Epoch,
@@ -25,7 +36,7 @@ pub(super) struct Scribe {
     /// What the transaction has changed so far, for those who read without a query.
     pub changes: Changes,
     /// The events of the changes that were made and not written down yet.
-    pub events: Vec<StoredEvent>,
+    pub entries: Vec<Entry>,
 }
 
 /// What a step gives: an answer for its client, or a failure of the store, which undoes the whole group.
@@ -95,7 +106,7 @@ impl Scribe {
         }
         inserted?;
         let state = Body::State(text(&record.representation)?);
-        self.append(ChangeKind::Created, None, &sensor, state, moment)?;
+        self.append(ChangeKind::Created, None, &sensor, state, Some(document), moment)?;
         self.changes.becomes(record.clone(), sensor);
         Ok(Ok(Outcome::Created(record)))
     }
@@ -126,7 +137,7 @@ impl Scribe {
                 Body::Changes(&patch)
             }
         };
-        self.append(ChangeKind::Modified, Some(current), &next, body, moment)?;
+        self.append(ChangeKind::Modified, Some(current), &next, body, Some(document), moment)?;
         self.changes.becomes(record.clone(), next);
         Ok(Ok(Outcome::Modified(record)))
     }
@@ -138,17 +149,18 @@ impl Scribe {
         let id = current.id.to_string();
         write_one(connection, "DELETE FROM sensors WHERE id = ?", [id])?;
         let kind = ChangeKind::Deleted;
-        self.append(kind, Some(current), current, Body::Gone, moment)?;
+        self.append(kind, Some(current), current, Body::Gone, None, moment)?;
         Ok(Ok(Outcome::Deleted(current.id, moment.revision)))
     }
 
-    /// Has an event written to the log. `sensor` is the sensor as it is now, or was last.
+    /// Has an event written to the log. `sensor` is the sensor as it is now, or was last; `document` what it is now.
     fn append(
         &mut self,
         kind: ChangeKind,
         before: Option<&Sensor>,
         sensor: &Sensor,
         body: Body<'_>,
+        document: Option<String>,
         moment: Moment,
     ) -> Result<(), StoreError> {
         let previous = before.map(|before| before.revision);
@@ -157,7 +169,7 @@ impl Scribe {
         let former_name = before
             .map(|before| before.properties.name.as_str())
             .filter(|former| *former != name);
-        self.events.push(StoredEvent {
+        let event = StoredEvent {
             revision: moment.revision,
             sensor: sensor.id,
             name: name.into(),
@@ -165,7 +177,9 @@ impl Scribe {
             kind,
             committed_at: moment.now,
             payload: payload.into(),
-        });
+        };
+        let state = document.filter(|_| keeps_state(moment.revision));
+        self.entries.push(Entry { event, state });
         Ok(())
     }
 
@@ -174,8 +188,8 @@ impl Scribe {
         if batch.is_none() && is_planted("bug.event-outside-transaction") {
             connection.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
         }
-        let count = self.events.len();
-        for (index, mut event) in self.events.drain(..).enumerate() {
+        let count = self.entries.len();
+        for (index, Entry { mut event, state }) in self.entries.drain(..).enumerate() {
             if let Some(id) = batch {
                 let form = BatchForm { id, index, count };
                 event.payload = in_batch(text(&event.payload)?, form).map_err(damaged)?.into();
@@ -183,8 +197,8 @@ impl Scribe {
             reach("store.before-event")?;
             write_one(
                 connection,
-                "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO events (revision, sensor_id, kind, committed_at_ms, payload, name, former_name, state)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     event.revision.get(),
                     event.sensor.to_string(),
@@ -192,7 +206,8 @@ impl Scribe {
                     event.committed_at.unix_ms(),
                     text(&event.payload)?,
                     event.name,
-                    event.former_name
+                    event.former_name,
+                    state
                 ],
             )?;
             self.changes.append(event);
@@ -203,14 +218,14 @@ impl Scribe {
 
     /// Forgets all that the transaction changed: it is rolled back.
     pub(super) fn forget(&mut self) {
-        self.events.clear();
+        self.entries.clear();
         self.changes.forget();
     }
 
     /// Forgets the changes whose events are not written: they are rolled back.
     pub(super) fn take_back(&mut self) {
-        for event in self.events.drain(..) {
-            self.changes.take_back(event.sensor);
+        for entry in self.entries.drain(..) {
+            self.changes.take_back(entry.event.sensor);
         }
     }
 
@@ -245,6 +260,14 @@ impl Scribe {
         };
         Ok((record, document))
     }
+}
+
+/// Whether the event of this number keeps a state: as if by chance, so that each sensor gets its share, in whatever turn they are
+/// written to.
+fn keeps_state(revision: Revision) -> bool {
+    BuildHasherDefault::<DefaultHasher>::new()
+        .hash_one(revision.get())
+        .is_multiple_of(EVENTS_PER_STATE)
 }
 
 /// Runs a statement, prepared once, and gives the number of rows that it changed.

@@ -23,6 +23,15 @@ pub struct Fold {
 }
 
 impl Fold {
+    /// When this is the whole state.
+    #[must_use]
+    pub fn at(state: Map<String, Json>) -> Self {
+        Self {
+            members: state,
+            unknown: Some(BTreeSet::new()),
+        }
+    }
+
     /// Before the oldest event that is kept, when only `touched` members have changed from then to the `present`: all
     /// others were what they are.
     #[must_use]
@@ -37,10 +46,7 @@ impl Fold {
     /// Goes on to the state after an event.
     pub fn apply(&mut self, event: Told) {
         match (event.state, event.changes) {
-            (Some(state), _) => {
-                self.members = state;
-                self.unknown = Some(BTreeSet::new());
-            }
+            (Some(state), _) => *self = Self::at(state),
             (None, Some(changes)) => self.change(changes),
             // Gone: a sensor that comes back under this id comes with a state.
             (None, None) => *self = Self::default(),

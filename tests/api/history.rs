@@ -92,6 +92,69 @@ async fn every_revision_reads_as_it_was_byte_for_byte() {
     service.finish().await;
 }
 
+/// Changes a sensor often, most of it seldom, and gives what it was each time.
+async fn long_past(service: &Service, path: &str) -> Vec<Answer> {
+    let mut was = Vec::new();
+    for number in 1..=400 {
+        let change = match number {
+            300 | 350 => json!({"unit": format!("u{number}"), "metadata": {format!("m{number}"): number}}),
+            _ => json!({"value": number}),
+        };
+        was.push(service.patch(path, &change).await.expect(200));
+    }
+    was
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_past_reads_as_it_was_and_so_does_its_history_from_anywhere() {
+    let service = Service::start().await;
+    let path = service
+        .create(&json!({"name": "s1", "metadata": {"a": 1}}))
+        .await
+        .path();
+    for past in &long_past(&service, &path).await {
+        let again = at(&service, &path, past.revision()).await.expect(200);
+        assert_eq!(again.text(), past.text());
+    }
+    let history = format!("{path}/history");
+    let mut read = Vec::new();
+    let mut page = service.get(&format!("{history}?limit=7")).await.expect(200).json();
+    loop {
+        read.extend(page["points"].as_array().unwrap().clone());
+        let Some(next) = link(&page, "next") else { break };
+        page = service.follow(&next).await.expect(200).json();
+    }
+    let reported = (1..=400).filter(|number| ![300, 350].contains(number));
+    let values: Vec<Value> = [Value::Null].into_iter().chain(reported.map(Value::from)).collect();
+    assert_eq!(column(&read, "value"), values);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_long_past_that_is_partly_pruned_all_is_told_that_a_state_in_the_log_tells() {
+    let now_ms = Arc::new(AtomicI64::new(NOW_MS));
+    let hands = Arc::clone(&now_ms);
+    let clock = Clock::new(move || Timestamp::from_unix_ms(hands.load(Ordering::Relaxed)).unwrap());
+    let service = Service::start_with_clock(clock, |config| {
+        (config.store.event_retention_hours, config.store.event_retention_min) = (1, 350);
+    })
+    .await;
+    let path = service.create(&json!({"name": "s1"})).await.path();
+    let was = long_past(&service, &path).await;
+    now_ms.fetch_add(2 * 3_600_000, Ordering::Relaxed);
+    eventually("all but 350 events are pruned", || async {
+        at(&service, &path, 51).await.status == 410
+    })
+    .await;
+    for past in &was {
+        // What was before the unit changed is told by the state that one event in 64 keeps, and by nothing else.
+        let expected = if past.revision() > 51 { 200 } else { 410 };
+        let again = at(&service, &path, past.revision()).await.expect(expected);
+        assert!(expected == 410 || again.text() == past.text());
+    }
+    service.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revision_that_was_never_one_of_the_sensor_is_404_and_what_is_no_revision_400() {
     let service = Service::start().await;
