@@ -88,6 +88,23 @@ impl Store {
         })
     }
 
+    /// The revision after which the sensor has `count` events; zero when it has fewer.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn before_newest(&self, sensor: SensorId, count: usize) -> Result<Revision, StoreError> {
+        let id = sensor.to_string();
+        let offset = i64::try_from(count).unwrap_or(i64::MAX);
+        let revision = sqlx::query_scalar!(
+            "SELECT revision FROM events WHERE sensor_id = ? ORDER BY revision DESC LIMIT 1 OFFSET ?",
+            id,
+            offset
+        )
+        .fetch_optional(&self.inner.reads)
+        .await?;
+        Ok(Revision::new(revision.unwrap_or(0)))
+    }
+
     /// A representation that was rebuilt, in the bytes that it had.
     fn record_of(&self, id: SensorId, revision: Revision, members: &Map<String, Json>) -> Result<Record, StoreError> {
         let rebuilt = serde_json::to_vec(members).map_err(damaged)?;

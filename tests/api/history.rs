@@ -401,6 +401,26 @@ async fn the_plot_is_linked_and_has_a_line_for_every_run_of_values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_plot_has_the_newest_values_however_much_else_has_changed_since() {
+    let service = Service::start().await;
+    let path = service.create(&json!({"name": "s1"})).await.path();
+    for value in 1..=10 {
+        service.patch(&path, &json!({"value": value})).await.expect(200);
+    }
+    for number in 1..=60 {
+        let change = json!({"unit": format!("u{number}")});
+        service.patch(&path, &change).await.expect(200);
+    }
+    for limit in [1, 3, 10, 100] {
+        let url = format!("{path}/history?limit={limit}");
+        let plot = service.request("GET", &url, &[("accept", SVG)], "").await.expect(200);
+        let words = format!("{} value", limit.min(10));
+        assert!(plot.text().contains(&words), "{limit}: {}", plot.text());
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_values_are_there_is_a_plot() {
     let service = Service::start().await;
     let kinds = [

@@ -173,7 +173,7 @@ async fn oldest(
     Ok((points, next))
 }
 
-/// The last points of the range.
+/// The last points of the range. The log is read from its end, in pieces that grow: a sensor may have a million events.
 async fn newest(
     query: &HistoryQuery,
     sensor: SensorId,
@@ -184,13 +184,20 @@ async fn newest(
         .limit
         .and_then(|limit| usize::try_from(limit).ok())
         .unwrap_or(MOST_PLOTTED);
-    let mut reader = state.store.history(sensor, after).await?;
-    let mut points = VecDeque::new();
-    while let Some(block) = reader.next().await? {
-        points.extend(block.into_iter().filter(|point| query.has(point)));
-        points.drain(..points.len().saturating_sub(limit));
+    let mut events = limit;
+    loop {
+        let start = state.store.before_newest(sensor, events).await?.max(after);
+        let mut reader = state.store.history(sensor, start).await?;
+        let mut points = VecDeque::new();
+        while let Some(block) = reader.next().await? {
+            points.extend(block.into_iter().filter(|point| query.has(point)));
+            points.drain(..points.len().saturating_sub(limit));
+        }
+        if points.len() == limit || start == after {
+            return Ok(points);
+        }
+        events = events.saturating_mul(8);
     }
-    Ok(points)
 }
 
 fn form_of(
