@@ -70,8 +70,8 @@ enum Command {
         /// How long they come
         #[arg(long, default_value_t = 30)]
         seconds: u64,
-        /// On how many connections
-        #[arg(long, default_value_t = 256)]
+        /// On how many connections: with no more than a transaction takes there is no too much
+        #[arg(long, default_value_t = 512)]
         connections: u32,
     },
     /// What perf says of the service under load

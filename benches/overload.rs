@@ -35,19 +35,26 @@ pub fn run(place: &Place, time: Duration, crowd: u32) -> anyhow::Result<String> 
         row("half of it, afterwards", &after),
     ];
     Ok(format!(
-        "| | served/s | p50 | p99 | refused/s | p50 | p99 | other answers |\n|---|---|---|---|---|---|---|---|\n{}\n\nserved under too much: p99 {:.2} times that of as much as it can\n",
+        "| | served/s | p50 | p99 | p99 of a second | refused/s | p50 | p99 | other answers |\n|---|---|---|---|---|---|---|---|---|\n{}\n\nserved under too much: {:.2} times the p99 of as much as it can, {:.2} times in a second as most are\n",
         rows.join("\n"),
-        p99(&too_much.served).as_secs_f64() / p99(&most.served).as_secs_f64()
+        ratio(p99(&too_much.served), p99(&most.served)),
+        ratio(too_much.p99_of_a_second(), most.p99_of_a_second()),
     ))
 }
 
+fn ratio(time: Duration, other: Duration) -> f64 {
+    time.as_secs_f64() / other.as_secs_f64()
+}
+
 fn row(what: &str, tally: &Tally) -> String {
-    let of = |times: &[Duration]| format!("{} ms | {} ms", short(ms(p50(times))), short(ms(p99(times))));
+    let time = |time| format!("{} ms", short(ms(time)));
+    let of = |times: &[Duration]| format!("{} | {}", time(p50(times)), time(p99(times)));
     let refused = u32::try_from(tally.refused.len()).unwrap_or(u32::MAX);
     format!(
-        "| {what} | {:.0} | {} | {:.0} | {} | {} |",
+        "| {what} | {:.0} | {} | {} | {:.0} | {} | {} |",
         tally.rate(),
         of(&tally.served),
+        time(tally.p99_of_a_second()),
         f64::from(refused) / tally.time.as_secs_f64(),
         of(&tally.refused),
         tally.odd.len()

@@ -195,7 +195,7 @@ impl Store {
             result: None,
             reply,
             post_box: self.post_box.clone(),
-            place: self.place()?,
+            place: self.place().await?,
         }))?;
         answer.await.unwrap_or(Err(WriteError::OutcomeUnknown))
     }
@@ -218,7 +218,7 @@ impl Store {
             writes,
             result: None,
             reply,
-            place: self.place()?,
+            place: self.place().await?,
         }))?;
         match answer.await {
             Ok(result) => result.map_err(WriteError::Store),
@@ -226,8 +226,8 @@ impl Store {
         }
     }
 
-    fn place(&self) -> Result<Place, WriteError> {
-        self.inner.overload.admit().ok_or(WriteError::Overloaded)
+    async fn place(&self) -> Result<Place, WriteError> {
+        self.inner.overload.enter().await.ok_or(WriteError::Overloaded)
     }
 
     fn send(&self, command: Command) -> Result<(), StoreError> {

@@ -1,22 +1,28 @@
 //! Writes that come faster than they can be made: how many may be under way then, so that those that are served are served soon.
 //!
 //! A queue is there for bursts. One that does not empty any more makes everybody wait and nobody faster, so that whoever comes
-//! then is told at once to come back: controlled delay (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012;
+//! then is told soon to come back: controlled delay (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012;
 //! in servers: Maurer, "Fail at Scale", ACM Queue 13(8), 2015), with a bound on how many wait in the place of one on how long.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::sleep;
 
-/// How long groups of writes may leave some waiting: a burst that takes longer is none. And how long the writer has had nothing to
-/// do when too much is over.
-const PATIENCE: Duration = Duration::from_millis(100);
+use super::writer::MAX_GROUP;
+
+/// How long more than a group's worth may be under way: a burst that takes longer is none. And how long the writer has had nothing
+/// to do when too much is over.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// How long nobody was refused when too much is over.
 const CALM: Duration = Duration::from_secs(1);
 /// How many may be under way while there is too much to do: so many clients can write one thing after the other, on however slow a
 /// machine, and none is refused.
-const FEW: usize = 64;
+const FEW: usize = 96;
+/// How long a refusal takes for each that is being made: 10,000 a second at most. Many clients come back at once whatever `Retry-After`
+/// says, and refusing them takes the time of those who are served.
+const REFUSAL_PACE: Duration = Duration::from_micros(100);
 
 /// What the writer and those who write know of each other; cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,14 +33,18 @@ struct State {
     /// How many may be under way usually.
     usual: usize,
     under_way: usize,
+    /// The most that were under way since the last group began.
+    most: usize,
     /// Shows how many are under way.
     depth: Gauge,
-    /// Since when every group has left some waiting.
+    /// Since when each group has found more under way than one takes.
     crowded_since: Option<Instant>,
     /// Since when the writer has had nothing to do.
     idle_since: Option<Instant>,
     /// While there is too much to do: when somebody was refused last.
     refused_at: Option<Instant>,
+    /// How many are being refused.
+    refusals: u32,
 }
 
 /// The place of a write that is under way, until it is dropped.
@@ -47,31 +57,65 @@ impl Drop for Place {
     }
 }
 
+/// A refusal that is being made, until it is dropped.
+struct Refusal(Overload);
+
+impl Refusal {
+    fn new(overload: Overload) -> Self {
+        overload.with(|state| state.refusals += 1);
+        Self(overload)
+    }
+
+    fn delay(&self) -> Duration {
+        REFUSAL_PACE * self.0.with(|state| state.refusals)
+    }
+}
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.0.with(|state| state.refusals -= 1);
+    }
+}
+
 impl Overload {
     pub(super) fn new(usual: usize, depth: Gauge) -> Self {
         Self(Arc::new(Mutex::new(State {
             usual,
             under_way: 0,
+            most: 0,
             depth,
             crowded_since: None,
             idle_since: None,
             refused_at: None,
+            refusals: 0,
         })))
     }
 
-    /// A place for one more write; `None` when there is none.
-    pub(super) fn admit(&self) -> Option<Place> {
+    /// A place for one more write; `None`, after a while, when there is none.
+    pub(super) async fn enter(&self) -> Option<Place> {
+        let place = self.admit();
+        if place.is_none() {
+            let refusal = Refusal::new(self.clone());
+            sleep(refusal.delay()).await;
+        }
+        place
+    }
+
+    fn admit(&self) -> Option<Place> {
         self.with(State::admit).then(|| Place(self.clone()))
     }
 
-    /// A group is about to be committed; whether it leaves some waiting.
-    pub(super) fn took(&self, leaves_some: bool) {
-        self.with(|state| state.took(leaves_some));
+    /// A group begins.
+    pub(super) fn group_begins(&self) {
+        self.with(State::group_begins);
     }
 
     /// Nothing waits, and nothing is being done.
     pub(super) fn idle(&self) {
-        self.with(|state| state.idle_since = Some(Instant::now()));
+        self.with(|state| {
+            state.idle_since = Some(Instant::now());
+            state.crowded_since = None;
+        });
     }
 
     /// There is something to do.
@@ -103,11 +147,13 @@ impl State {
 
     fn set_under_way(&mut self, under_way: usize) {
         self.under_way = under_way;
+        self.most = self.most.max(under_way);
         self.depth.set(i64::try_from(under_way).unwrap_or(i64::MAX));
     }
 
-    fn took(&mut self, leaves_some: bool) {
-        if !leaves_some {
+    fn group_begins(&mut self) {
+        let most = std::mem::replace(&mut self.most, self.under_way);
+        if most <= MAX_GROUP {
             self.crowded_since = None;
             return;
         }
@@ -139,48 +185,86 @@ mod tests {
     const USUAL: usize = 1_000;
     const LONG: Duration = Duration::from_millis(150);
 
-    /// Groups have left some waiting for long.
+    /// Lets so many in.
+    fn enter(overload: &Overload, count: usize) -> Vec<Place> {
+        iter::from_fn(|| overload.admit()).take(count).collect()
+    }
+
+    /// Many have been under way for long, and all are served.
     fn overloaded() -> Overload {
         let overload = Overload::new(USUAL, Gauge::default());
-        overload.took(true);
+        let many = enter(&overload, MAX_GROUP + 1);
+        overload.group_begins();
         sleep(LONG);
-        overload.took(true);
+        overload.group_begins();
+        drop(many);
         overload
     }
 
     /// How many are let in.
     fn admitted(overload: &Overload) -> usize {
-        let places: Vec<Place> = iter::from_fn(|| overload.admit()).collect();
-        places.len()
+        enter(overload, usize::MAX).len()
     }
 
     #[test]
-    fn a_burst_that_is_taken_soon_finds_the_usual_place() {
+    fn a_burst_that_is_done_soon_finds_the_usual_place() {
         let overload = Overload::new(USUAL, Gauge::default());
-        overload.took(true);
+        let burst = enter(&overload, USUAL);
+        assert_eq!(burst.len(), USUAL);
+        overload.group_begins();
+        drop(burst);
+        overload.idle();
         sleep(LONG);
-        overload.took(false);
-        overload.took(true);
-        assert_eq!(admitted(&overload), USUAL);
+        overload.busy();
+        let next = enter(&overload, USUAL / 2);
+        overload.group_begins();
+        assert_eq!(admitted(&overload), USUAL - next.len());
     }
 
     #[test]
-    fn a_slow_disk_alone_is_no_overload() {
+    fn as_many_as_a_group_takes_are_no_overload_however_long_it_takes() {
         let overload = Overload::new(USUAL, Gauge::default());
-        overload.took(false);
+        let many = enter(&overload, MAX_GROUP);
+        overload.group_begins();
         sleep(LONG);
-        overload.took(false);
-        assert_eq!(admitted(&overload), USUAL);
+        overload.group_begins();
+        assert_eq!(admitted(&overload), USUAL - many.len());
     }
 
     #[test]
-    fn few_are_let_in_while_groups_leave_some_waiting_for_long() {
+    fn clients_that_come_back_at_once_are_an_overload_though_few_are_left_when_a_group_begins() {
+        let overload = Overload::new(USUAL, Gauge::default());
+        let began = Instant::now();
+        while began.elapsed() < LONG {
+            drop(enter(&overload, 2 * MAX_GROUP));
+            overload.group_begins();
+        }
+        assert_eq!(admitted(&overload), FEW);
+    }
+
+    #[test]
+    fn few_are_let_in_while_many_have_been_under_way_for_long() {
         let overload = overloaded();
         assert_eq!(admitted(&overload), FEW);
-        overload.took(false);
+        overload.group_begins();
         overload.idle();
         overload.busy();
         assert_eq!(admitted(&overload), FEW, "a moment without work");
+    }
+
+    #[tokio::test]
+    async fn the_more_are_refused_the_longer_a_refusal_takes() {
+        let overload = overloaded();
+        let few = enter(&overload, FEW);
+        let refusals: Vec<Refusal> = (0..200).map(|_| Refusal::new(overload.clone())).collect();
+        assert_eq!(refusals[199].delay(), REFUSAL_PACE * 200);
+        let asked = Instant::now();
+        assert!(overload.enter().await.is_none());
+        assert!(asked.elapsed() >= REFUSAL_PACE * 201);
+        drop(refusals);
+        assert_eq!(Refusal::new(overload.clone()).delay(), REFUSAL_PACE);
+        drop(few);
+        assert!(overload.enter().await.is_some());
     }
 
     #[test]

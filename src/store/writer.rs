@@ -22,7 +22,7 @@ use crate::domain::{Moment, Revision, SensorRef, Timestamp};
 use crate::failpoint::{is_planted, pass, reach};
 
 /// The most commands that share a transaction; [`Writer::group_limit`] bounds how long they may take.
-const MAX_GROUP: usize = 256;
+pub(super) const MAX_GROUP: usize = 256;
 /// How long the statements of a group may always take.
 const MIN_GROUP_LIMIT: Duration = Duration::from_millis(5);
 /// How often the log is looked through for events that may go.
@@ -155,6 +155,7 @@ impl Writer {
         reach("store.before-begin")?;
         execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         reach("store.after-begin")?;
+        self.overload.group_begins();
         let mut waiting = self.queue.len();
         let mut is_full = false;
         while let Some(command) = group.last_mut() {
@@ -171,7 +172,6 @@ impl Writer {
                 None => break,
             }
         }
-        self.overload.took(waiting > 0);
         if is_planted("bug.answer-before-commit") {
             group.iter_mut().for_each(Command::answer_early);
         }

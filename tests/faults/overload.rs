@@ -44,10 +44,11 @@ async fn start() -> (TempDir, Process) {
 
 fn tell(what: &str, tally: &Tally) {
     println!(
-        "{what}: {:.0} served/s, p50 {:?}, p99 {:?}; {} refused, p50 {:?}, p99 {:?}; {} odd",
+        "{what}: {:.0} served/s, p50 {:?}, p99 {:?}, of a second {:?}; {} refused, p50 {:?}, p99 {:?}; {} odd",
         tally.rate(),
         p50(&tally.served),
         p99(&tally.served),
+        tally.p99_of_a_second(),
         tally.refused.len(),
         p50(&tally.refused),
         p99(&tally.refused),

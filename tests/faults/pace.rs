@@ -1,5 +1,6 @@
 //! Clients that send at a rate of their own, whatever comes back, with as little work as possible for each request.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 pub struct Tally {
     /// How long each success took, sorted.
     pub served: Vec<Duration>,
+    /// The same by the second in which it was sent.
+    by_second: BTreeMap<u64, Vec<Duration>>,
     /// How long each 503 with a `Retry-After` took, sorted.
     pub refused: Vec<Duration>,
     /// Whatever else came.
@@ -68,13 +71,17 @@ impl Pace {
         let mut tally = Tally::default();
         while let Some(one) = clients.join_next().await {
             let one = one.expect("no panic");
-            tally.served.extend(one.served);
+            for (second, times) in one.by_second {
+                tally.served.extend(&times);
+                tally.by_second.entry(second).or_default().extend(times);
+            }
             tally.refused.extend(one.refused);
             tally.odd.extend(one.odd);
         }
         tally.time = start.elapsed();
         tally.served.sort_unstable();
         tally.refused.sort_unstable();
+        tally.by_second.values_mut().for_each(|times| times.sort_unstable());
         tally
     }
 
@@ -90,7 +97,10 @@ impl Pace {
             let sent = Instant::now();
             let value = NEXT_VALUE.fetch_add(1, Ordering::Relaxed);
             match Line::send(&mut line, service, &write(value)).await {
-                Some((200 | 201, _)) => tally.served.push(sent.elapsed()),
+                Some((200 | 201, _)) => {
+                    let second = sent.duration_since(start).as_secs();
+                    tally.by_second.entry(second).or_default().push(sent.elapsed());
+                }
                 Some((503, true)) => tally.refused.push(sent.elapsed()),
                 other => {
                     tally.odd.push(format!("{other:?}"));
@@ -109,6 +119,13 @@ impl Tally {
     /// Successes a second.
     pub fn rate(&self) -> f64 {
         f64::from(u32::try_from(self.served.len()).expect("few")) / self.time.as_secs_f64()
+    }
+
+    /// The p99 of the successes in a second as most are: the median, which a disk that stalls now and then does not move.
+    pub fn p99_of_a_second(&self) -> Duration {
+        let mut p99s: Vec<Duration> = self.by_second.values().map(|times| p99(times)).collect();
+        p99s.sort_unstable();
+        p50(&p99s)
     }
 }
 
