@@ -123,10 +123,9 @@ pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Str
     let parameters: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
         let name = error.path().to_string();
         // Serde speaks of fields.
-        format!(
-            "{name}: {}",
-            error.into_inner().to_string().replace(" field `", " parameter `")
-        )
+        let what = error.into_inner().to_string().replace(" field `", " parameter `");
+        // One that is there twice is named only in what is said of it.
+        if name == "." { what } else { format!("{name}: {what}") }
     })?;
     parameters.validate().map_err(|errors| errors.to_string())?;
     Ok(parameters)
