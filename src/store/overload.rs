@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const CALM: Duration = Duration::from_secs(1);
 /// How many may be under way while there is too much to do: so many clients can write one thing after the other, on however slow a
 /// machine, and none is refused.
-const FEW: usize = 96;
+const FEW: usize = 64;
 /// How long a refusal takes for each that is being made: 10,000 a second at most. Many clients come back at once whatever `Retry-After`
 /// says, and refusing them takes the time of those who are served.
 const REFUSAL_PACE: Duration = Duration::from_micros(100);
