@@ -61,13 +61,13 @@ impl Drop for Place {
 struct Refusal(Overload);
 
 impl Refusal {
-    fn new(overload: Overload) -> Self {
-        overload.with(|state| state.refusals += 1);
-        Self(overload)
-    }
-
-    fn delay(&self) -> Duration {
-        REFUSAL_PACE * self.0.with(|state| state.refusals)
+    /// Begins one; it takes so long.
+    fn begin(overload: &Overload) -> (Self, Duration) {
+        let refusals = overload.with(|state| {
+            state.refusals += 1;
+            state.refusals
+        });
+        (Self(overload.clone()), REFUSAL_PACE * refusals)
     }
 }
 
@@ -95,8 +95,8 @@ impl Overload {
     pub(super) async fn enter(&self) -> Option<Place> {
         let place = self.admit();
         if place.is_none() {
-            let refusal = Refusal::new(self.clone());
-            sleep(refusal.delay()).await;
+            let (_refusal, delay) = Refusal::begin(self);
+            sleep(delay).await;
         }
         place
     }
@@ -256,13 +256,13 @@ mod tests {
     async fn the_more_are_refused_the_longer_a_refusal_takes() {
         let overload = overloaded();
         let few = enter(&overload, FEW);
-        let refusals: Vec<Refusal> = (0..200).map(|_| Refusal::new(overload.clone())).collect();
-        assert_eq!(refusals[199].delay(), REFUSAL_PACE * 200);
+        let refusals: Vec<(Refusal, Duration)> = (0..200).map(|_| Refusal::begin(&overload)).collect();
+        assert_eq!(refusals[199].1, REFUSAL_PACE * 200);
         let asked = Instant::now();
         assert!(overload.enter().await.is_none());
         assert!(asked.elapsed() >= REFUSAL_PACE * 201);
         drop(refusals);
-        assert_eq!(Refusal::new(overload.clone()).delay(), REFUSAL_PACE);
+        assert_eq!(Refusal::begin(&overload).1, REFUSAL_PACE);
         drop(few);
         assert!(overload.enter().await.is_some());
     }

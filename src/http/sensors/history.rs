@@ -24,6 +24,8 @@ use crate::wire::plot;
 const DEFAULT_LIMIT: u32 = 100;
 /// The most points of a picture: more than it is wide would not be seen.
 const MOST_PLOTTED: usize = 5_000;
+/// How many times as many events are looked through when those of a picture had too few points.
+const WIDER: usize = 8;
 
 problem_responses!(HistoryProblems: NOT_FOUND, NOT_ACCEPTABLE, CURSOR_EXPIRED, UNAVAILABLE);
 
@@ -173,7 +175,8 @@ async fn oldest(
     Ok((points, next))
 }
 
-/// The last points of the range. The log is read from its end, in pieces that grow: a sensor may have a million events.
+/// The last points of the range. The newest events are looked through, and more of them only where those have too few points: a
+/// sensor may have a million.
 async fn newest(
     query: &HistoryQuery,
     sensor: SensorId,
@@ -196,7 +199,7 @@ async fn newest(
         if points.len() == limit || start == after {
             return Ok(points);
         }
-        events = events.saturating_mul(8);
+        events = events.saturating_mul(WIDER);
     }
 }
 
