@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use json_patch::jsonptr::PointerBuf;
 use json_patch::{PatchErrorKind, PatchOperation, patch_unsafe};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -41,7 +42,11 @@ impl JsonPatch {
                     faults.extend(not_writable(index, &operation));
                     operations.push(operation);
                 }
-                Err(detail) => faults.push(Fault::new(format!("/{index}"), detail)),
+                Err(found) => faults.extend(
+                    found
+                        .into_iter()
+                        .map(|(member, detail)| Fault::new(format!("/{index}{member}"), detail)),
+                ),
             }
         }
         if faults.is_empty() {
@@ -88,7 +93,8 @@ impl JsonPatch {
                 }
             }
             // What is left half done by a failure is thrown away.
-            patch_unsafe(tree, slice::from_ref(operation)).map_err(|error| refusal(index, operation, &error.kind))?;
+            let done = patch_unsafe(tree, slice::from_ref(operation));
+            done.map_err(|error| refusal(index, operation, &error.kind, tree))?;
         }
         Ok(())
     }
@@ -108,11 +114,17 @@ impl JsonPatch {
     }
 }
 
+/// What is wrong with an operation: where in it, and what.
+type Faults = Vec<(&'static str, String)>;
+
 /// Reads one operation. Numbers get their one spelling, in which the sensor has them, so that 21.0 passes as 21.
-fn read(element: Json) -> Result<PatchOperation, String> {
-    let mut operation = PatchOperation::deserialize(element)
-        // Serde speaks of fields.
-        .map_err(|error| format!("is no operation: {}", error.to_string().replace("field", "member")))?;
+fn read(element: Json) -> Result<PatchOperation, Faults> {
+    let faults = faults_of(&element);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut operation =
+        PatchOperation::deserialize(element).map_err(|error| vec![("", format!("is no operation: {error}"))])?;
     if let PatchOperation::Add(json_patch::AddOperation { value, .. })
     | PatchOperation::Replace(json_patch::ReplaceOperation { value, .. })
     | PatchOperation::Test(json_patch::TestOperation { value, .. }) = &mut operation
@@ -120,6 +132,40 @@ fn read(element: Json) -> Result<PatchOperation, String> {
         canonicalize(value);
     }
     Ok(operation)
+}
+
+/// RFC 6902 §4: each `op` needs a `path`, some a `value`, some a `from`.
+fn faults_of(element: &Json) -> Faults {
+    let Some(members) = element.as_object() else {
+        return vec![("", "must be an object with op and path".to_owned())];
+    };
+    let mut faults = Vec::new();
+    let op = members.get("op").and_then(Json::as_str).unwrap_or_default();
+    let (needs_value, needs_from) = match op {
+        "add" | "replace" | "test" => (true, false),
+        "move" | "copy" => (false, true),
+        "remove" => (false, false),
+        _ => {
+            let detail = "must be add, remove, replace, move, copy or test".to_owned();
+            faults.push(("/op", detail));
+            (false, false)
+        }
+    };
+    let mut check_pointer = |member: &'static str, key: &str| {
+        let pointer = members.get(key).and_then(Json::as_str);
+        if pointer.is_none_or(|text| PointerBuf::parse(text).is_err()) {
+            let detail = "must be a JSON Pointer (RFC 6901): empty, or /, a member, and so on";
+            faults.push((member, detail.to_owned()));
+        }
+    };
+    check_pointer("/path", "path");
+    if needs_from {
+        check_pointer("/from", "from");
+    }
+    if needs_value && !members.contains_key("value") {
+        faults.push(("/value", format!("is required: {op} needs it")));
+    }
+    faults
 }
 
 /// An integer that no double holds stays as it is, for the rules of the sensor to find.
@@ -169,20 +215,28 @@ fn below<'a>(pointer: &'a str, prefix: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-fn refusal(index: usize, operation: &PatchOperation, kind: &PatchErrorKind) -> Refusal {
-    let path = operation.path();
+/// Why an operation on `tree` could not be done.
+fn refusal(index: usize, operation: &PatchOperation, kind: &PatchErrorKind, tree: &Json) -> Refusal {
+    let path = operation.path().as_str();
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
     let from = match operation {
         PatchOperation::Move(moved) => moved.from.as_str(),
         PatchOperation::Copy(copy) => copy.from.as_str(),
         _ => "",
     };
     match kind {
+        PatchErrorKind::TestFailed if path.is_empty() => {
+            Refusal::Conflict(format!("operation {index}: the sensor as a whole is not this"))
+        }
         PatchErrorKind::TestFailed => Refusal::Conflict(format!("operation {index}: {path} has another value")),
         PatchErrorKind::InvalidFromPointer => Refusal::Conflict(format!("operation {index}: there is no {from}")),
         PatchErrorKind::CannotMoveInsideItself => Refusal::Invalid(vec![Fault::new(
             format!("/{index}"),
             "a value cannot be moved into itself",
         )]),
+        _ if tree.pointer(parent).is_none() => Refusal::Conflict(format!(
+            "operation {index}: there is no {parent} for {path} to be in; add that first"
+        )),
         _ => Refusal::Conflict(format!("operation {index}: there is no {path}")),
     }
 }
@@ -211,7 +265,7 @@ mod tests {
         ]);
         assert_eq!(
             pointers(body),
-            ["/0", "/2/from", "/2/path", "/3/path", "/4", "/5", "/6"]
+            ["/0/value", "/2/from", "/2/path", "/3/path", "/4/path", "/5/op", "/6"]
         );
     }
 

@@ -114,7 +114,8 @@ async fn what_is_no_patch_or_writes_what_is_the_servers_is_refused_with_every_fa
     ]);
     let refused = patch(&service, &body).await.expect(422).problem();
     let wrong = [
-        "/0/path", "/10", "/11", "/12", "/13", "/2/path", "/3/from", "/4/path", "/5/path", "/6/path", "/7", "/8", "/9",
+        "/0/path", "/10/op", "/11/op", "/12/from", "/13", "/2/path", "/3/from", "/4/path", "/5/path", "/6/path",
+        "/7/value", "/8/path", "/9/path",
     ];
     assert_eq!(refused.pointers, wrong, "{}", refused.document);
     for body in [json!({"value": 1}), json!("x"), json!(null)] {
