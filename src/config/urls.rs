@@ -13,8 +13,7 @@ const BROKER_ALLOWED: &str = "mqtt://user:password@host:1883 or mqtts://user:pas
                               percent-encoded, without path, query or fragment";
 const PUBLIC_BROKER_ALLOWED: &str = "an mqtt, mqtts, ws or wss URL without user, query or fragment is allowed, \
                                      e.g. mqtts://broker.example.com:8883";
-const ORIGINS_ALLOWED: &str =
-    "* is allowed, or origins with commas between them, e.g. https://dashboard.example.com,http://localhost:3000";
+const ORIGINS_ALLOWED: &str = "* alone is allowed, or whole origins with commas between them, e.g. https://dashboard.example.com,http://localhost:3000";
 const DATABASE_ALLOWED: &str = "sqlite://relative/path.db or sqlite:///absolute/path.db is allowed";
 
 /// `PUBLIC_URL`, its trailing slashes gone.
@@ -32,7 +31,9 @@ pub(super) fn public(text: &str) -> Result<Url, String> {
 pub(super) fn origins(text: &str) -> Result<CorsOrigins, String> {
     let origin = |text: &str| {
         let url = Url::parse(text).ok()?;
-        let is_origin = matches!(url.scheme(), "http" | "https") && is_bare(&url) && url.path() == "/";
+        let is_origin = matches!(url.scheme(), "http" | "https") && is_bare(&url) && url.path() == "/"
+            // No browser is anywhere in particular there: a pattern would never match.
+            && !url.host_str().is_some_and(|host| host.contains('*'));
         is_origin.then(|| url.origin().ascii_serialization())
     };
     match text.trim() {
@@ -172,6 +173,7 @@ mod tests {
             "*,https://a",
             "https://u@a",
             "ftp://a",
+            "https://*.example.com",
         ] {
             assert!(origins(bad).is_err(), "{bad:?}");
         }
