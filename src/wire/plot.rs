@@ -220,7 +220,9 @@ fn caption<'a>(area: &Area<'a>, history: &HistoryForm, chart: &Chart) -> anyhow:
             |instant: Option<&(Instant, f64)>| instant.map(|(time, _)| time.format("%Y-%m-%d %H:%M:%S").to_string());
         let from = day(chart.values.iter().min_by_key(|(time, _)| *time)).unwrap_or_default();
         let to = day(chart.values.iter().max_by_key(|(time, _)| *time)).unwrap_or_default();
-        facts.push(format!("{} values, {from} to {to} UTC", chart.values.len()));
+        let count = chart.values.len();
+        let values = if count == 1 { "value" } else { "values" };
+        facts.push(format!("{count} {values}, {from} to {to} UTC"));
     }
     if chart.left_out > 0 {
         facts.push(format!("{} not shown, being no numbers", chart.left_out));
