@@ -43,7 +43,7 @@ impl Preferences {
     pub fn of(headers: &HeaderMap) -> Self {
         let fields = headers.get_all(PREFER).filter_map(|field| field.to_str().ok());
         let mut preferences = Self::default();
-        for preference in fields.flat_map(|field| field.split(',')) {
+        for preference in fields.flat_map(elements) {
             // What follows a semicolon are parameters, and none of these preferences has any.
             let (preference, _) = preference.split_once(';').unwrap_or((preference, ""));
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -62,6 +62,17 @@ impl Preferences {
         }
         preferences
     }
+}
+
+/// The elements of a field that is a list (RFC 9110 §5.6.1): a comma in a quoted string separates none.
+fn elements(field: &str) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    field.split(move |character| {
+        let separates = character == ',' && !is_quoted;
+        is_quoted ^= character == '"' && !is_escaped;
+        is_escaped = character == '\\' && is_quoted && !is_escaped;
+        separates
+    })
 }
 
 #[cfg(test)]
@@ -84,6 +95,7 @@ mod tests {
             of(&["return=representation, return=minimal"]).content,
             Some(Content::Representation)
         );
+        assert_eq!(of(&[r#"foo="a,\\", return=minimal"#]).content, Some(Content::Minimal));
         assert_eq!(of(&["wait=4000000"]).wait_s, Some(MAX_WAIT_S));
     }
 
@@ -97,6 +109,8 @@ mod tests {
             "wait=-1",
             "wait=x",
             ",;=,",
+            "foo=\"a, return=minimal\"",
+            r#"foo="\", return=minimal""#,
         ] {
             assert_eq!(of(&[field]), Preferences::default(), "{field}");
         }
