@@ -20,9 +20,7 @@ pub fn allow(path: &'static str, methods: &'static str) -> Allow {
     let answer = move |request: HttpRequest| async move {
         let methods = HeaderValue::from_static(methods);
         if *request.method() == Method::OPTIONS {
-            return Ok(HttpResponse::NoContent()
-                .insert_header((header::ALLOW, methods))
-                .finish());
+            return Ok(options(methods));
         }
         let detail = format!("{} is not among the methods of this resource", request.method());
         Err(Problem::new(&problem::METHOD_NOT_ALLOWED, detail).with_header(header::ALLOW, methods))
@@ -30,9 +28,21 @@ pub fn allow(path: &'static str, methods: &'static str) -> Allow {
     Allow(web::resource(path).to(answer))
 }
 
-/// Answers for a path that nothing lives at.
-pub async fn unknown() -> Result<HttpResponse, Problem> {
+/// What there is anywhere.
+const ANYWHERE: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Answers for a path that nothing lives at, and for `OPTIONS *`, which asks about the service as a whole (RFC 9110 §9.3.7).
+pub async fn unknown(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    if *request.method() == Method::OPTIONS && request.path() == "*" {
+        return Ok(options(ANYWHERE));
+    }
     Err(Problem::of_kind(&problem::NOT_FOUND))
+}
+
+fn options(methods: HeaderValue) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::ALLOW, methods))
+        .finish()
 }
 
 impl HttpServiceFactory for Allow {

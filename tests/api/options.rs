@@ -119,3 +119,13 @@ async fn the_pages_of_the_documents_answer_the_verbs_as_any_other_route() {
     }
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_the_service_as_a_whole_is_answered() {
+    let service = Service::start().await;
+    let request = b"OPTIONS * HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    let answer = exchange(service.addr, request).await.expect("an answer");
+    assert_eq!(answer.status, 204);
+    assert!(answer.header("allow").unwrap().contains("PATCH"));
+    service.finish().await;
+}
