@@ -1,4 +1,4 @@
-use super::{Fault, MeasuredAt, Properties, Revision, Sensor, SensorId, Status, Timestamp};
+use super::{Fault, MeasuredAt, Properties, Revision, Sensor, SensorId, Status, Timestamp, Unmet};
 
 /// What one write does to one sensor.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,9 @@ pub enum Refusal {
     /// There is no such sensor.
     NotFound,
     /// The sensor is not in the state that the request demands.
-    PreconditionFailed,
+    PreconditionFailed(Unmet),
+    /// The list of all sensors is not.
+    ListPreconditionFailed(Unmet),
     /// The request demands no state and has to.
     PreconditionRequired,
     /// The request assumes of the sensor what is not so: what, in words for the person who sent it.
@@ -71,6 +73,14 @@ pub struct Moment {
     pub revision: Revision,
     /// The clock, read once for every change of one commit.
     pub now: Timestamp,
+}
+
+impl Moment {
+    /// The newest revision there is.
+    #[must_use]
+    pub fn head(self) -> Revision {
+        Revision::new(self.revision.get() - 1)
+    }
 }
 
 /// A new sensor.

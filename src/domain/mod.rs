@@ -26,7 +26,7 @@ pub use label::Label;
 pub use listing::{Filter, Listing, NamePattern, Order, Position, SortKey, Start, finite_number, number_text};
 pub use location::Location;
 pub use metadata::Metadata;
-pub use precondition::{Precondition, Tags, Version};
+pub use precondition::{Precondition, Tags, Unmet, Version};
 pub use revision::{Cursor, Epoch, Revision};
 pub use sensor::{MeasuredAt, Properties, Sensor, Status};
 pub use timestamp::Timestamp;

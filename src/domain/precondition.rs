@@ -34,6 +34,21 @@ impl From<&Sensor> for Version {
     }
 }
 
+/// Which demand of a request the present state does not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmet {
+    /// `If-Match`: there is nothing.
+    Missing,
+    /// `If-Match`: there is another state.
+    OtherState,
+    /// `If-None-Match: *`: there is something.
+    Present,
+    /// `If-None-Match` with the tag of the present state.
+    Excluded,
+    /// `If-Unmodified-Since`.
+    ModifiedSince,
+}
+
 /// What a conditional header lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tags {
@@ -47,16 +62,29 @@ impl Precondition {
     /// Whether a write may change what is there; `None` when there is no sensor.
     ///
     /// # Errors
-    /// [`Refusal::PreconditionFailed`], or [`Refusal::PreconditionRequired`] when the request has to state one.
+    /// [`Refusal::PreconditionFailed`], or [`Refusal::PreconditionRequired`] when the request has to state one and states none
+    /// that fails.
     pub fn check(&self, present: Option<Version>) -> Result<(), Refusal> {
-        if self.if_match_required && self.if_match.is_none() && present.is_some() {
+        let unwanted = present.and_then(|present| self.unwanted(present.revision));
+        if unwanted.is_none() && self.if_match_required && self.if_match.is_none() && present.is_some() {
             return Err(Refusal::PreconditionRequired);
         }
-        let unwanted = |tags: &Tags| present.is_some_and(|present| tags.contain(present.revision));
-        if self.is_stale(present) || self.if_none_match.as_ref().is_some_and(unwanted) {
-            Err(Refusal::PreconditionFailed)
-        } else {
-            Ok(())
+        match self.stale(present).or(unwanted) {
+            Some(unmet) => Err(Refusal::PreconditionFailed(unmet)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a write to the list may be made. The list is always there, and changes with every revision of the store, of which
+    /// `head` is the newest. It has no instant of its own, so that one says nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::ListPreconditionFailed`].
+    pub fn check_list(&self, head: Revision) -> Result<(), Refusal> {
+        let stale = self.if_match.as_ref().filter(|tags| !tags.contain(head));
+        match stale.map(|_| Unmet::OtherState).or_else(|| self.unwanted(head)) {
+            Some(unmet) => Err(Refusal::ListPreconditionFailed(unmet)),
+            None => Ok(()),
         }
     }
 
@@ -65,8 +93,8 @@ impl Precondition {
     /// # Errors
     /// [`Refusal::PreconditionFailed`] when another state is asked for.
     pub fn check_read(&self, present: Version) -> Result<bool, Refusal> {
-        if self.is_stale(Some(present)) {
-            return Err(Refusal::PreconditionFailed);
+        if let Some(unmet) = self.stale(Some(present)) {
+            return Err(Refusal::PreconditionFailed(unmet));
         }
         // RFC 9110 §13.2.2: tags win over instants, which cannot tell two changes in one second apart.
         let unchanged_since = |instant| !changed_after(present, instant);
@@ -76,11 +104,19 @@ impl Precondition {
         })
     }
 
-    fn is_stale(&self, present: Option<Version>) -> bool {
+    fn stale(&self, present: Option<Version>) -> Option<Unmet> {
         match (&self.if_match, self.if_unmodified_since, present) {
-            (Some(tags), _, present) => present.is_none_or(|present| !tags.contain(present.revision)),
-            (None, Some(instant), Some(present)) => changed_after(present, instant),
-            (None, _, _) => false,
+            (Some(_), _, None) => Some(Unmet::Missing),
+            (Some(tags), _, Some(present)) => (!tags.contain(present.revision)).then_some(Unmet::OtherState),
+            (None, Some(instant), Some(present)) => changed_after(present, instant).then_some(Unmet::ModifiedSince),
+            (None, _, _) => None,
+        }
+    }
+
+    fn unwanted(&self, present: Revision) -> Option<Unmet> {
+        match self.if_none_match.as_ref()? {
+            Tags::Any => Some(Unmet::Present),
+            tags @ Tags::Revisions(_) => tags.contain(present).then_some(Unmet::Excluded),
         }
     }
 }

@@ -95,16 +95,7 @@ impl Feed {
         let position = match start {
             Start::Oldest => self.store.pruned_to().await?,
             Start::Now => newest,
-            Start::After(cursor) => {
-                let pruned_to = self.store.pruned_to().await?;
-                if cursor.epoch != *self.store.epoch() || cursor.revision < pruned_to {
-                    return Err(gone(pruned_to));
-                }
-                if cursor.revision > newest {
-                    return Err(FeedError::Future { head: newest });
-                }
-                cursor.revision
-            }
+            Start::After(cursor) => self.check(&cursor, newest).await?,
         };
         Ok(Reader {
             feed: self.clone(),
@@ -113,6 +104,27 @@ impl Feed {
             floats,
             head,
         })
+    }
+
+    /// Where a cursor is in the log, of which `newest` is the last event.
+    async fn check(&self, cursor: &Cursor, newest: Revision) -> Result<Revision, FeedError> {
+        let pruned_to = self.store.pruned_to().await?;
+        if cursor.epoch != *self.store.epoch() || cursor.revision < pruned_to {
+            return Err(gone(pruned_to));
+        }
+        if cursor.revision > newest {
+            return Err(FeedError::Future { head: newest });
+        }
+        Ok(cursor.revision)
+    }
+
+    /// Whether all that came after a cursor is still there.
+    ///
+    /// # Errors
+    /// When it is not, or the cursor is none of this log.
+    pub async fn keeps_after(&self, cursor: &Cursor) -> Result<(), FeedError> {
+        let newest = *self.store.head().borrow();
+        self.check(cursor, newest).await.map(drop)
     }
 
     async fn read(

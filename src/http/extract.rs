@@ -25,7 +25,7 @@ use super::idempotency;
 use super::negotiation::{media_type_of, require_acceptable};
 use super::problem::{self, Problem};
 use crate::config::HttpLimits;
-use crate::domain::{Fault, SensorRef};
+use crate::domain::{Fault, SensorRef, Timestamp};
 use crate::store::Once;
 use crate::wire::json::{self, ParseError};
 
@@ -84,7 +84,7 @@ pub fn digits<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<
         .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     number
         .map(Some)
-        .ok_or_else(|| D::Error::custom("must be a number in its range, in digits alone"))
+        .ok_or_else(|| D::Error::custom("must be a whole number in its range, in digits alone"))
 }
 
 /// Reads what has a text form of its own. For `#[serde(deserialize_with)]` in a query.
@@ -98,6 +98,15 @@ where
 {
     let text = String::deserialize(deserializer)?;
     text.parse().map(Some).map_err(D::Error::custom)
+}
+
+/// Reads an instant. For `#[serde(deserialize_with)]` in a query.
+///
+/// # Errors
+/// When it is none.
+pub fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let instant = String::deserialize(deserializer)?.parse().map(Some);
+    instant.map_err(|reason| D::Error::custom(format_args!("{reason}; a + in it has to be sent as %2B")))
 }
 
 /// The names and values of a query, decoded.
@@ -116,19 +125,56 @@ pub fn query_pairs(query: &str) -> Result<impl Iterator<Item = (Cow<'_, str>, Co
 /// Reads a query as a `T`.
 ///
 /// # Errors
-/// Names a parameter that is not known, is there twice, or has no value that it may have, and says what is allowed.
+/// Names every parameter that is not known, is there twice, or has no value that it may have, and says what is allowed.
 pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
-    drop(query_pairs(query)?);
-    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-    let parameters: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
+    let mut faults = Vec::new();
+    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+    for (name, value) in query_pairs(query)? {
+        if pairs.iter().any(|(known, _)| *known == name) {
+            faults.push(format!("{name}: it is there twice"));
+        } else {
+            pairs.push((name, value));
+        }
+    }
+    // Serde stops at the first that is wrong: without that one, there may be a next.
+    loop {
+        match parse_pairs::<T>(&pairs) {
+            Ok(parameters) => {
+                faults.extend(parameters.validate().err().map(|errors| errors.to_string()));
+                return if faults.is_empty() {
+                    Ok(parameters)
+                } else {
+                    Err(faults.join("; "))
+                };
+            }
+            Err((name, fault)) => {
+                faults.push(fault);
+                let count = pairs.len();
+                pairs.retain(|(known, _)| *known != name);
+                if pairs.len() == count {
+                    return Err(faults.join("; "));
+                }
+            }
+        }
+    }
+}
+
+/// As a `T`, or the first parameter that is wrong and what is wrong with it.
+fn parse_pairs<T: DeserializeOwned>(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<T, (String, String)> {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let name = error.path().to_string();
+        let what = error.into_inner().to_string();
         // Serde speaks of fields.
-        let what = error.into_inner().to_string().replace(" field `", " parameter `");
-        // One that is there twice is named only in what is said of it.
-        if name == "." { what } else { format!("{name}: {what}") }
-    })?;
-    parameters.validate().map_err(|errors| errors.to_string())?;
-    Ok(parameters)
+        let fault = match what.strip_prefix(&format!("unknown field `{name}`, ")) {
+            Some(known) => format!("{name}: no such parameter, {}", known.replace("fields", "parameters")),
+            None => format!("{name}: {what}"),
+        };
+        (name, fault)
+    })
 }
 
 /// What kind of body an operation takes.
@@ -224,6 +270,9 @@ pub struct Input {
 }
 
 fn parse(bytes: &[u8]) -> Result<Json, Problem> {
+    if bytes.is_empty() {
+        return Err(Problem::new(&problem::MALFORMED_JSON, "the body is empty"));
+    }
     json::parse(bytes).map_err(|error| match error {
         ParseError::Malformed(error) => Problem::new(&problem::MALFORMED_JSON, error.to_string()),
         ParseError::HugeInteger => Problem::invalid(vec![Fault::new("", error.to_string())]),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
 use super::problem::{self, Problem};
@@ -101,8 +101,7 @@ impl Running {
                 key: key.to_owned(),
             });
         }
-        let problem = Problem::of_kind(&problem::STILL_RUNNING);
-        Err(problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1")))
+        Err(Problem::of_kind(&problem::STILL_RUNNING))
     }
 }
 

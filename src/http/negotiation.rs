@@ -1,11 +1,14 @@
 //! Media types: which the client accepts, which it sends.
 
 use actix_web::HttpMessage;
-use actix_web::http::header::{self, Accept, Header, HeaderMap};
+use actix_web::http::header::{self, Accept, Header, HeaderMap, HeaderValue};
 use mime::Mime;
 
 use super::coding::AcceptedCodings;
 use super::problem::{self, Problem};
+
+/// What an answer depends on that has several forms, beside the URL: `Vary`.
+pub const BY_FORM_AND_CODING: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 
 /// Checks that the client accepts `offered`, a media type without parameters.
 ///
@@ -22,14 +25,16 @@ pub fn require_acceptable(request: &impl HttpMessage, offered: &Mime) -> Result<
 /// 406 when its `Accept` excludes all of them or cannot be read, or its `Accept-Encoding` excludes every coding.
 pub fn choose<'a>(request: &impl HttpMessage, offered: &[&'a str]) -> Result<&'a str, Problem> {
     let headers = request.headers();
-    let refused = |detail: String| Problem::new(&problem::NOT_ACCEPTABLE, detail);
+    let refused =
+        |detail: String| Problem::new(&problem::NOT_ACCEPTABLE, detail).with_header(header::VARY, BY_FORM_AND_CODING);
     if headers.contains_key(header::ACCEPT_ENCODING) && AcceptedCodings::of(headers).best().is_none() {
         return Err(refused(
             "this resource is available as it is or compressed with gzip, br or zstd".to_owned(),
         ));
     }
     let first = offered.first().copied().unwrap_or_default();
-    if !headers.contains_key(header::ACCEPT) {
+    // One that says nothing is as none.
+    if headers.get_all(header::ACCEPT).all(HeaderValue::is_empty) {
         return Ok(first);
     }
     let Ok(Accept(ranges)) = Accept::parse(request) else {
@@ -86,7 +91,9 @@ pub fn media_type_of(
         )
     };
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(refused("a body is taken without a Content-Encoding".to_owned()));
+        // RFC 9110 §12.5.3: which codings would be taken.
+        return Err(refused("a body is taken without a Content-Encoding".to_owned())
+            .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
     let wanted = || format!("the Content-Type has to be {}, in UTF-8", taken.join(" or "));
     let mut values = headers.get_all(header::CONTENT_TYPE);
@@ -94,9 +101,10 @@ pub fn media_type_of(
         return Err(refused(wanted()));
     };
     let sent: Option<Mime> = value.to_str().ok().and_then(|text| text.parse().ok());
+    // US-ASCII is UTF-8.
     let is_utf_8 = |sent: &Mime| {
         sent.get_param(mime::CHARSET)
-            .is_none_or(|charset| charset == mime::UTF_8)
+            .is_none_or(|charset| charset == mime::UTF_8 || charset == "us-ascii")
     };
     let sent = sent.filter(is_utf_8).ok_or_else(|| refused(wanted()))?;
     let same = |taken: &&&str| **taken == sent.essence_str();

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use uuid::{Uuid, uuid};
 
 pub use super::problem_kinds::*;
-use crate::domain::{Epoch, Fault, Revision};
+use crate::domain::{Epoch, Fault, Revision, SensorId, SensorRef};
 use crate::wire::link::{Link, LinkBase};
 
 const MEDIA_TYPE: &str = "application/problem+json";
+const EXAMPLE_SENSOR: Uuid = uuid!("01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90");
 
 /// What any request can be answered with, whatever it asks for.
 const OF_EVERY_OPERATION: [&Kind; 6] = [
@@ -73,14 +75,27 @@ fn response(kinds: &[&Kind]) -> Response {
     let response = ResponseBuilder::new()
         .description(titles.join("; "))
         .content(MEDIA_TYPE, content);
-    match kinds.first().map(|kind| kind.status) {
-        Some(StatusCode::PRECONDITION_FAILED | StatusCode::PRECONDITION_REQUIRED) => {
-            response.header("ETag", Header::default())
-        }
-        Some(StatusCode::SERVICE_UNAVAILABLE) => response.header("Retry-After", Header::default()),
-        _ => response,
+    let headers = [
+        ("ETag", kinds.iter().any(|kind| TELL_THE_TAG.contains(kind))),
+        ("Retry-After", kinds.iter().any(|kind| retry_after_s(kind).is_some())),
+    ];
+    let named = headers.into_iter().filter(|(_, is_there)| *is_there);
+    named
+        .fold(response, |response, (name, _)| response.header(name, Header::default()))
+        .build()
+}
+
+/// The kinds whose answers tell the tag of the present state.
+const TELL_THE_TAG: [&Kind; 3] = [&PRECONDITION_FAILED, &PRECONDITION_REQUIRED, &PATCH_CONFLICT];
+
+/// After how many seconds a request may do better, where it may.
+fn retry_after_s(kind: &Kind) -> Option<u16> {
+    let soon = [&STILL_RUNNING, &OVERLOADED, &OUTCOME_UNKNOWN, &UNAVAILABLE];
+    if *kind == TOO_MANY_STREAMS {
+        Some(10)
+    } else {
+        soon.contains(&kind).then_some(1)
     }
-    .build()
 }
 
 /// An answer of this kind, for the document and for the page behind the `type` URL.
@@ -90,23 +105,37 @@ pub fn example(kind: &Kind, links: &LinkBase) -> Json {
         request,
         detail,
         fault,
-        link,
+        way_out,
     } = &kind.example;
     let faults: Vec<Fault> = fault
         .iter()
         .map(|(pointer, detail)| Fault::new(*pointer, *detail))
         .collect();
-    let sensor = links.url("/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90");
-    let way_out: Vec<Link> = link.iter().map(|relation| Link::new(relation, &sensor)).collect();
+    let sensor = SensorId::new(EXAMPLE_SENSOR);
+    let leads = match way_out {
+        WayOut::None => Vec::new(),
+        WayOut::Sensor(relation) => vec![Link::new(relation, links.sensor_url(&SensorRef::Id(sensor)))],
+        WayOut::Activate => vec![links.activate(sensor)],
+        WayOut::Log => vec![
+            Link::new("collection", links.url("/sensors")),
+            Link::new("first", links.url("/events")),
+        ],
+    };
+    let log = (*way_out == WayOut::Log).then_some(("k3f7q2vt", 31, 45));
     let url = request.split_once(' ').map_or(*request, |(_, url)| url);
     let path = url.split('?').next().unwrap_or(url);
-    let document = ProblemForm::new(kind, detail, path, &faults, &way_out, links);
+    let document = ProblemForm {
+        epoch: log.map(|(epoch, ..)| epoch),
+        oldest: log.map(|(_, oldest, _)| oldest),
+        head: log.map(|(.., head)| head),
+        ..ProblemForm::new(kind, detail, path, &faults, &leads, links)
+    };
     // Its members are texts and numbers, which always serialize.
     serde_json::to_value(document).unwrap_or_default()
 }
 
 /// A problem, on its way to the client.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Problem {
     kind: &'static Kind,
     detail: String,
@@ -119,7 +148,7 @@ pub struct Problem {
 }
 
 /// Which events there are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct LogBounds {
     epoch: Epoch,
     oldest: Revision,
@@ -135,7 +164,7 @@ pub struct ProblemForm<'a> {
     #[schema(format = "uri", example = "http://localhost:8000/problems/invalid-sensor")]
     type_url: String,
     /// What kind of problem it is.
-    #[schema(example = "The sensor would break a rule")]
+    #[schema(example = "The body breaks a rule")]
     title: &'a str,
     /// The status of the answer.
     #[schema(minimum = 400, maximum = 599, example = 422)]
@@ -242,6 +271,13 @@ impl Problem {
         self
     }
 
+    /// Adds why it is so.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Self {
+        self.detail = format!("{}; {reason}", self.detail);
+        self
+    }
+
     /// Adds a way out.
     #[must_use]
     pub fn with_link(mut self, link: Link) -> Self {
@@ -290,6 +326,9 @@ impl Problem {
         let mut response = HttpResponse::build(self.kind.status);
         for header in &self.headers {
             response.append_header(header.clone());
+        }
+        if let Some(seconds) = retry_after_s(self.kind) {
+            response.append_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
         // Its members are texts and numbers, which always serialize.
         let body = serde_json::to_vec(&document).unwrap_or_default();

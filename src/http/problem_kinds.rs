@@ -28,8 +28,21 @@ pub struct Example {
     pub detail: &'static str,
     /// Where in the body (a JSON Pointer), and what is allowed there.
     pub fault: Option<(&'static str, &'static str)>,
-    /// The relation of the link to the sensor in question.
-    pub link: Option<&'static str>,
+    /// Where it leads.
+    pub way_out: WayOut,
+}
+
+/// Where the answer of an example leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayOut {
+    /// Nowhere.
+    None,
+    /// To the sensor in question, in this relation.
+    Sensor(&'static str),
+    /// To its activation.
+    Activate,
+    /// To what there is of the log.
+    Log,
 }
 
 const fn example(request: &'static str, detail: &'static str) -> Example {
@@ -37,7 +50,7 @@ const fn example(request: &'static str, detail: &'static str) -> Example {
         request,
         detail,
         fault: None,
-        link: None,
+        way_out: WayOut::None,
     }
 }
 
@@ -47,8 +60,8 @@ impl Example {
         self
     }
 
-    const fn link(mut self, relation: &'static str) -> Self {
-        self.link = Some(relation);
+    const fn to(mut self, way_out: WayOut) -> Self {
+        self.way_out = way_out;
         self
     }
 }
@@ -99,15 +112,15 @@ kinds! {
     NAME_TAKEN, CONFLICT, "name-taken", "Another sensor has this name",
         "Names are unique, and another sensor has this one.",
         "Take another name, or change the sensor that has it: the `related` link leads there.",
-        example("POST /sensors", "another sensor has this name; see the related link").link("related");
+        example("POST /sensors", "another sensor has this name; see the related link").to(WayOut::Sensor("related"));
     SENSOR_INACTIVE, CONFLICT, "sensor-inactive", "The sensor is inactive",
         "While a sensor stays inactive, its value does not change.",
         "Activate it first, or in the same request: {\"status\": \"active\", \"value\": …}. The `activate` link leads there.",
-        example("PATCH /sensors/boiler-temp", "While a sensor stays inactive, its value does not change.").link("activate");
+        example("PATCH /sensors/boiler-temp", "While a sensor stays inactive, its value does not change.").to(WayOut::Activate);
     PATCH_CONFLICT, CONFLICT, "patch-conflict", "The patch does not fit the sensor",
         "A test of the JSON Patch fails, or a place that it names is not there. None of its operations was done.",
         "Read the sensor again (the `latest-version` link) and make the patch anew; the detail names the operation, the first being 0.",
-        example("PATCH /sensors/boiler-temp", "operation 0: /value has another value").link("latest-version");
+        example("PATCH /sensors/boiler-temp", "operation 0: /value has another value").to(WayOut::Sensor("latest-version"));
     STILL_RUNNING, CONFLICT, "request-still-running", "The request is still being done",
         "Another request with this Idempotency-Key is being done.",
         "Send it again after the seconds in Retry-After: the answer will be that of the first one.",
@@ -115,19 +128,19 @@ kinds! {
     CURSOR_EXPIRED, GONE, "cursor-expired", "The events after the cursor are no longer kept",
         "The cursor is older than the oldest event that is kept, or it belongs to another epoch: the store was restored from a backup. `oldest` and `head` tell which events there are.",
         "Read the sensors again (the `collection` link), and go on with the events after that.",
-        example("GET /events?after=k3f7q2vt.7", "The cursor is older than the oldest event that is kept.");
+        example("GET /events?after=k3f7q2vt.7", "The cursor is older than the oldest event that is kept.").to(WayOut::Log);
     REVISION_EXPIRED, GONE, "revision-expired", "The log no longer tells what the sensor was",
         "The revision is older than what the log keeps of the sensor.",
         "Read the sensor as it is now (the `latest-version` link), or its history for what is left.",
-        example("GET /sensors/boiler-temp?revision=7", "The revision is older than what the log keeps of the sensor.").link("latest-version");
-    PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The sensor is not in the state that the request demands",
-        "If-Match or If-None-Match does not hold: somebody else changed, created or deleted the sensor. The ETag header has its present tag.",
+        example("GET /sensors/boiler-temp?revision=7", "The revision is older than what the log keeps of the sensor.").to(WayOut::Sensor("latest-version"));
+    PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The state is not the one that the request demands",
+        "If-Match, If-None-Match or If-Unmodified-Since does not hold: somebody else changed, created or deleted the sensor, or changed the list. The ETag header has the present tag.",
         "Read it again, decide anew, and send the request with that tag.",
-        example("PATCH /sensors/boiler-temp", "the sensor has another state: its tag is in the header ETag").link("latest-version");
+        example("PATCH /sensors/boiler-temp", "If-Match: the sensor has another state, whose tag is in the header ETag").to(WayOut::Sensor("latest-version"));
     PRECONDITION_REQUIRED, PRECONDITION_REQUIRED, "precondition-required", "The request has to say which state it changes",
         "This service runs with REQUIRE_IF_MATCH, so that no change of somebody else is lost.",
         "Send the ETag that you read in If-Match.",
-        example("DELETE /sensors/boiler-temp", "Send the ETag that you read in If-Match.").link("latest-version");
+        example("DELETE /sensors/boiler-temp", "Send the ETag that you read in If-Match.").to(WayOut::Sensor("latest-version"));
     BODY_TOO_LARGE, PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large",
         "A body has at most 64 KiB.",
         "Send less: metadata, the largest member, has at most 16 KiB.",
@@ -148,12 +161,12 @@ kinds! {
         "The only expectation that can be met is 100-continue.",
         "Leave the Expect header out.",
         example("GET /sensors", "The only expectation that can be met is 100-continue.");
-    INVALID, UNPROCESSABLE_ENTITY, "invalid-sensor", "The sensor would break a rule",
-        "The body is valid JSON, but not a valid sensor.",
+    INVALID, UNPROCESSABLE_ENTITY, "invalid-sensor", "The body breaks a rule",
+        "The body is valid JSON, but not a valid sensor, patch or batch.",
         "Each entry of `errors` points at a member and says what is allowed there.",
         example("POST /sensors", "1 member breaks a rule; see errors").fault("/value", "must be a number, a boolean or text");
     KEY_REUSED, UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key belongs to another request",
-        "Within the last 24 hours a request with the same Idempotency-Key had another method, path or body. Nothing was changed.",
+        "Within the last 24 hours a request with the same Idempotency-Key had another method, path, media type or body. Nothing was changed.",
         "Make a new key, such as a UUID, for every request that is not sent again.",
         example("POST /sensors", "Make a new key, such as a UUID, for every request that is not sent again.").fault("", "is not what was sent with this Idempotency-Key before");
     OVERLOADED, SERVICE_UNAVAILABLE, "overloaded", "Too many writes wait",

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::command::{Decide, Outcome};
+use super::once::Once;
 use super::overload::Place;
 use super::{StoreError, WriteError};
 use crate::domain::SensorRef;
@@ -14,7 +15,14 @@ pub enum BatchOutcome {
     Done(Vec<Result<Outcome, WriteError>>),
     /// Nothing was changed, because this change cannot be made: its place in the batch, the first being 0, and why.
     Failed(usize, WriteError),
+    /// What is kept for the request, which was done now or before.
+    Kept(String),
+    /// Nothing was changed, because the key belongs to another request.
+    KeyReused,
 }
+
+/// Tells the outcomes of a batch as its client is told, for them to be kept.
+pub type Tell = Box<dyn FnOnce(Vec<Result<Outcome, WriteError>>) -> String + Send>;
 
 /// Changes that are run together, and who waits for them.
 pub(super) struct Batch {
@@ -24,6 +32,8 @@ pub(super) struct Batch {
     pub atomic: bool,
     /// Taken when they are run.
     pub writes: Vec<(SensorRef, Decide)>,
+    /// What the answer is kept under, for when the request comes again, and what it says.
+    pub once: Option<(Once, Tell)>,
     /// Held back until they are committed.
     pub result: Option<BatchOutcome>,
     pub reply: oneshot::Sender<Result<BatchOutcome, StoreError>>,

@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackupError, Restored, backup, restore};
-pub use batch::BatchOutcome;
+pub use batch::{BatchOutcome, Tell};
 pub use command::{Decide, Outcome};
 pub use error::{StoreError, WriteError};
 pub use history::{History, Past};
@@ -201,7 +201,7 @@ impl Store {
     }
 
     /// Makes several changes in their order, with no other between them; `atomic` ones all or none. `id` is what their events
-    /// have in common.
+    /// have in common. With `once` the request is done once, however often it comes, and answered with what was told the first time.
     ///
     /// # Errors
     /// When the store could not do it; what keeps it from making a single change stands in the outcome.
@@ -210,12 +210,14 @@ impl Store {
         id: String,
         writes: Vec<(SensorRef, Decide)>,
         atomic: bool,
+        once: Option<(Once, Tell)>,
     ) -> Result<BatchOutcome, WriteError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Batch(Batch {
             id,
             atomic,
             writes,
+            once,
             result: None,
             reply,
             place: self.place().await?,

@@ -47,7 +47,11 @@ pub(super) fn find(connection: &Connection, once: &Once, now: Timestamp) -> Resu
         .query_row(params![once.key, now.unix_ms() - KEPT_MS], read)
         .optional()?;
     let Some((fingerprint, (outcome, id, name), revision, representation)) = row else {
-        return Ok(Known::Nothing);
+        return Ok(if is_kept_in(connection, "batch_answers", once, now)? {
+            Known::OtherRequest
+        } else {
+            Known::Nothing
+        });
     };
     if fingerprint != once.fingerprint {
         return Ok(Known::OtherRequest);
@@ -95,12 +99,69 @@ pub(super) fn keep(connection: &Connection, once: &Once, outcome: &Outcome, now:
     Ok(())
 }
 
-/// Forgets at most `limit` answers that are too old, and gives how many.
-pub(super) fn forget_old(connection: &Connection, now: Timestamp, limit: usize) -> rusqlite::Result<usize> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+/// What is known of the key of a batch.
+pub(super) enum KnownBatch {
+    /// Nothing, or no longer.
+    Nothing,
+    /// It was done, and these are the outcomes as they were told.
+    Answer(String),
+    /// It belongs to another request.
+    OtherRequest,
+}
+
+/// Looks for the answer to the batch.
+pub(super) fn find_batch(connection: &Connection, once: &Once, now: Timestamp) -> Result<KnownBatch, StoreError> {
+    let row: Option<([u8; 32], String)> = connection
+        .prepare_cached("SELECT fingerprint, outcomes FROM batch_answers WHERE key = ? AND made_at_ms > ?")?
+        .query_row(params![once.key, now.unix_ms() - KEPT_MS], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(match row {
+        Some((fingerprint, outcomes)) if fingerprint == once.fingerprint => KnownBatch::Answer(outcomes),
+        Some(_) => KnownBatch::OtherRequest,
+        None if is_kept_in(connection, "answers", once, now)? => KnownBatch::OtherRequest,
+        None => KnownBatch::Nothing,
+    })
+}
+
+/// Keeps the answer to the batch.
+pub(super) fn keep_batch(
+    connection: &Connection,
+    once: &Once,
+    outcomes: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // In the place of one that is too old.
     execute(
         connection,
-        "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE made_at_ms <= ? ORDER BY made_at_ms LIMIT ?)",
-        params![now.unix_ms() - KEPT_MS, limit],
-    )
+        "INSERT OR REPLACE INTO batch_answers (key, fingerprint, made_at_ms, outcomes) VALUES (?, ?, ?, ?)",
+        params![once.key, once.fingerprint, now.unix_ms(), outcomes],
+    )?;
+    Ok(())
+}
+
+/// Whether this table has the key.
+fn is_kept_in(connection: &Connection, table: &str, once: &Once, now: Timestamp) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ? AND made_at_ms > ?)"
+        ))?
+        .query_row(params![once.key, now.unix_ms() - KEPT_MS], |row| row.get(0))
+}
+
+/// Forgets at most `limit` answers of each kind that are too old, and gives how many of that kind which had the most.
+pub(super) fn forget_old(connection: &Connection, now: Timestamp, limit: usize) -> rusqlite::Result<usize> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut most = 0;
+    for table in ["answers", "batch_answers"] {
+        let oldest = format!("SELECT key FROM {table} WHERE made_at_ms <= ? ORDER BY made_at_ms LIMIT ?");
+        let forgotten = execute(
+            connection,
+            &format!("DELETE FROM {table} WHERE key IN ({oldest})"),
+            params![now.unix_ms() - KEPT_MS, limit],
+        )?;
+        most = most.max(forgotten);
+    }
+    Ok(most)
 }

@@ -10,7 +10,8 @@ use super::command::{Decide, Note, Outcome};
 use super::row::{damaged, find};
 use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{
-    Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Revision, Sensor, SensorName, SensorRef, Value,
+    Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Refusal, Revision, Sensor, SensorName, SensorRef,
+    Value,
 };
 use crate::failpoint::{is_planted, reach};
 use crate::wire::changes::changes;
@@ -63,8 +64,11 @@ impl Scribe {
         let change = match decide(current.as_deref(), moment) {
             Ok(change) => change,
             Err(refusal) => {
-                let current = record.map(Box::new);
-                return Ok(Err(WriteError::Refused { refusal, current }));
+                return Ok(Err(WriteError::Refused {
+                    refusal,
+                    current: record.map(Box::new),
+                    by_batch: false,
+                }));
             }
         };
         let done = match (change, &current, record) {
@@ -229,16 +233,30 @@ impl Scribe {
         }
     }
 
-    /// The refusal, told of the sensor as it is when the changes before it are rolled back.
+    /// The refusal, told of the sensor as it is when the changes before it in the batch are rolled back; `are_any` says whether
+    /// there were such.
     pub(super) fn as_it_is(
         &self,
         connection: &Connection,
         target: &SensorRef,
+        are_any: bool,
         mut error: WriteError,
     ) -> Result<WriteError, StoreError> {
         let find = |sensor: &SensorRef| find(connection, sensor, &self.links);
         match &mut error {
-            WriteError::Refused { current, .. } => *current = find(target)?.map(Box::new),
+            WriteError::Refused {
+                refusal,
+                current,
+                by_batch,
+            } => {
+                let revision = |record: &Option<Box<Record>>| record.as_ref().map(|record| record.revision);
+                let was_there = revision(current);
+                *current = find(target)?.map(Box::new);
+                *by_batch = match refusal {
+                    Refusal::ListPreconditionFailed(_) => are_any,
+                    _ => revision(current) != was_there,
+                };
+            }
             WriteError::NameTaken { holder: Some(id) } if find(&SensorRef::Id(*id))?.is_none() => {
                 error = WriteError::NameTaken { holder: None };
             }

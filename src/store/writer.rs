@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, BatchOutcome};
 use super::command::{Command, Decide, Outcome, Write};
-use super::once::{self, Known};
+use super::once::{self, Known, KnownBatch};
 use super::overload::Overload;
 use super::post::Post;
 use super::scribe::{self, Scribe, execute};
@@ -239,8 +239,34 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs the changes of a batch, in a savepoint: all that is undone when one of an atomic batch cannot be made.
     fn run_batch(&mut self, batch: &mut Batch, head: &mut Revision, now: Timestamp) -> Result<(), GroupError> {
+        let once = batch.once.take();
+        let known = match &once {
+            Some((once, _)) => once::find_batch(&self.connection, once, now)?,
+            None => KnownBatch::Nothing,
+        };
+        batch.result = Some(match known {
+            KnownBatch::Answer(outcomes) => BatchOutcome::Kept(outcomes),
+            KnownBatch::OtherRequest => BatchOutcome::KeyReused,
+            KnownBatch::Nothing => match (self.change_all(batch, head, now)?, once) {
+                (BatchOutcome::Done(outcomes), Some((once, tell))) => {
+                    let outcomes = tell(outcomes);
+                    once::keep_batch(&self.connection, &once, &outcomes, now)?;
+                    BatchOutcome::Kept(outcomes)
+                }
+                (outcome, _) => outcome,
+            },
+        });
+        Ok(())
+    }
+
+    /// Makes the changes of a batch, in a savepoint: all that is undone when one of an atomic batch cannot be made.
+    fn change_all(
+        &mut self,
+        batch: &mut Batch,
+        head: &mut Revision,
+        now: Timestamp,
+    ) -> Result<BatchOutcome, GroupError> {
         let before = *head;
         let writes = std::mem::take(&mut batch.writes);
         let mut outcomes = Vec::with_capacity(writes.len());
@@ -255,20 +281,21 @@ impl Writer {
                 outcome => outcomes.push(outcome),
             }
         }
-        batch.result = Some(match failure {
+        let outcome = match failure {
             None => {
                 self.scribe.write_events(&self.connection, Some(&batch.id))?;
                 BatchOutcome::Done(outcomes)
             }
             Some((index, target, error)) => {
                 execute(&self.connection, "ROLLBACK TO batch", [])?;
-                *head = before;
+                let undone_any = std::mem::replace(head, before) != before;
                 self.scribe.take_back();
-                BatchOutcome::Failed(index, self.scribe.as_it_is(&self.connection, &target, error)?)
+                let error = self.scribe.as_it_is(&self.connection, &target, undone_any, error)?;
+                BatchOutcome::Failed(index, error)
             }
-        });
+        };
         execute(&self.connection, "RELEASE batch", [])?;
-        Ok(())
+        Ok(outcome)
     }
 
     /// Makes one change, and counts it.

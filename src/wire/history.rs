@@ -18,17 +18,18 @@ pub struct HistoryForm {
     /// The life of the store that the revisions belong to.
     #[schema(pattern = "^[a-z2-7]{8}$", example = "k3f7q2vt")]
     pub epoch: String,
-    /// The name of the sensor, unless it is gone.
+    /// The name of the sensor, or its last one where the log tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "boiler-temp")]
     pub name: Option<String>,
-    /// The unit of the values, as it is now.
+    /// The unit of the values, as it is now or was last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Cel")]
     pub unit: Option<String>,
     /// The changes of value, `measured_at` and status.
     pub points: Vec<PointForm>,
-    /// `self`, `first`, `next` when there is more, `related` with the sensor, and `alternate` with the plot.
+    /// `self`, `first`, `next` when there is more, `related` with the sensor unless it is gone, and `alternate` with the plot
+    /// of the range.
     pub links: Vec<Link>,
 }
 

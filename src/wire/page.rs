@@ -150,8 +150,15 @@ impl FromStr for Fields {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named: Vec<&str> = text.split(',').collect();
         let all = Self::all().map_err(|error| error.to_string())?;
-        if let Some(unknown) = named.iter().find(|name| !all.iter().any(|member| member == *name)) {
-            return Err(format!("a sensor has no member {unknown:?}; it has {}", all.join(", ")));
+        let is_unknown = |name: &&&str| !all.iter().any(|member| member == **name);
+        let unknown: Vec<String> = named
+            .iter()
+            .filter(is_unknown)
+            .map(|name| format!("{name:?}"))
+            .collect();
+        if !unknown.is_empty() {
+            let (unknown, all) = (unknown.join(", "), all.join(", "));
+            return Err(format!("a sensor has no member {unknown}; it has {all}"));
         }
         let mut members = all;
         members.retain(|member| named.contains(&member.as_str()));

@@ -97,6 +97,12 @@ fn failing_operations() -> Vec<(Value, u16)> {
             json!({"method": "PATCH", "path": "/sensors/s1", "headers": {"Content-Type": "text/xml"}, "body": {}}),
             415,
         ),
+        (
+            json!({"method": "PATCH", "path": "/sensors/s1", "headers": {"Content-Encoding": "gzip"}, "body": {}}),
+            415,
+        ),
+        (json!({"method": "PATCH", "path": "/sensors/s1?x=1", "body": {}}), 400),
+        (json!({"method": "PATCH", "path": "/sensors/s1", "body": null}), 422),
         (json!({"method": "PATCH", "path": "/sensors/s1"}), 400),
         (
             json!({"method": "PATCH", "path": "/sensors/s1", "headers": {"a b": "c"}, "body": {}}),
@@ -189,7 +195,12 @@ async fn what_is_no_batch_is_refused_with_every_fault() {
         ),
         (
             json!({"operations": [{"method": "PUT"}, operation, 5, {"method": "PUT", "path": "/sensors/a", "query": 1}, {"method": 1, "path": ""}]}),
-            vec!["/operations/0", "/operations/2", "/operations/3", "/operations/4"],
+            vec![
+                "/operations/0/path",
+                "/operations/2",
+                "/operations/3/query",
+                "/operations/4/method",
+            ],
         ),
     ];
     for (body, pointers) in cases {
@@ -205,11 +216,16 @@ async fn what_is_no_batch_is_refused_with_every_fault() {
         .request("POST", "/batch", &[JSON, ("accept", "image/png")], "{}")
         .await
         .expect(406);
-    let keyed = [JSON, ("idempotency-key", "\"k\"")];
+    let conditional = [JSON, ("if-match", "*")];
     service
-        .request("POST", "/batch", &keyed, json!({"operations": [operation]}).to_string())
+        .request(
+            "POST",
+            "/batch",
+            &conditional,
+            json!({"operations": [operation]}).to_string(),
+        )
         .await
-        .expect(400);
+        .expect(412);
     service
         .request("POST", "/batch", &[JSON], " ".repeat(4 * 1024 * 1024 + 1))
         .await
@@ -253,5 +269,63 @@ async fn operations_need_if_match_where_every_change_does() {
     let delete =
         json!({"operations": [{"method": "DELETE", "path": "/sensors/s1", "headers": {"if-match": made.etag()}}]});
     assert_eq!(statuses(&batch(&service, &delete).await.expect(200)), [204]);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_operation_made_so_is_told_to_be() {
+    let service = Service::start().await;
+    let made = service.create(&json!({"name": "s1", "value": 1})).await;
+    let change = json!({"method": "PATCH", "path": "/sensors/s1", "body": {"value": 2}});
+    let tag = json!({"if-match": made.etag()});
+    let again = json!({"method": "PATCH", "path": "/sensors/s1", "headers": tag, "body": {"value": 3}});
+    let create = json!({"method": "PUT", "path": "/sensors/new", "headers": {"if-none-match": "*"}, "body": {}});
+    let delete = json!({"method": "DELETE", "path": "/sensors/s1"});
+    let inactive = json!({"method": "PATCH", "path": "/sensors/s1", "body": {"status": "inactive"}});
+    let report = json!({"method": "PUT", "path": "/sensors/s1/value", "body": 5});
+    let add = json!({"method": "POST", "path": "/sensors", "headers": tag, "body": {"name": "s2"}});
+    for (operations, status, detail) in [
+        (json!([change, again]), 412, "If-Match: the sensor has another state"),
+        (
+            json!([create, create]),
+            412,
+            "If-None-Match: the sensor is there already",
+        ),
+        (json!([delete, change]), 404, "there is no sensor s1"),
+        (json!([inactive, report]), 409, "inactive"),
+        (json!([change, add]), 412, "If-Match: the list has another state"),
+    ] {
+        let refused = batch(&service, &json!({"operations": operations})).await.expect(status);
+        let problem = refused.problem();
+        assert!(problem.detail.contains(detail), "{}", refused.text());
+        assert!(
+            problem.detail.contains("an earlier operation of the same batch"),
+            "{}",
+            refused.text()
+        );
+        if status == 412 && detail.contains("has another state") {
+            assert_eq!(refused.etag(), made.etag(), "{}", refused.text());
+        }
+    }
+    let refused = batch(&service, &json!({"operations": [create, again.clone(), again]})).await;
+    assert!(refused.expect(412).problem().detail.contains("earlier operation"));
+    assert_eq!(service.store_revision().await, 1);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_may_say_itself_what_its_answer_is_to_contain() {
+    let service = Service::start().await;
+    let little = json!({"Prefer": "return=minimal"});
+    let body = json!({"operations": [
+        {"method": "PUT", "path": "/sensors/s1", "body": {}, "headers": little},
+        {"method": "PUT", "path": "/sensors/s1/value", "body": 1},
+        {"method": "PUT", "path": "/sensors/s1/value", "body": 2, "headers": little},
+    ]});
+    let outcomes = batch(&service, &body).await.expect(200).json()["outcomes"].clone();
+    let has_body = [0, 1, 2].map(|index| outcomes[index].get("body").is_some());
+    assert_eq!(has_body, [false, true, false], "{outcomes}");
+    assert_eq!(outcomes[2]["status"], 204);
+    assert_eq!(outcomes[2]["headers"]["preference-applied"], "return=minimal");
     service.finish().await;
 }

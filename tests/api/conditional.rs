@@ -171,3 +171,99 @@ async fn an_unchanged_write_with_the_right_tag_keeps_it_and_with_a_stale_one_is_
         .expect(412);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_adds_to_the_list_keeps_to_conditions_on_the_list() {
+    let service = Service::start().await;
+    let post = async |name: &str, condition: (&str, &str)| {
+        let headers = [condition, ("content-type", "application/json")];
+        service
+            .request("POST", "/sensors", &headers, json!({"name": name}).to_string())
+            .await
+    };
+    let empty = service.get("/sensors").await.etag();
+    post("s1", (IF_MATCH, &empty)).await.expect(201);
+    let refused = post("s2", (IF_MATCH, &empty)).await.expect(412);
+    let list = service.get("/sensors").await.etag();
+    assert_eq!(refused.etag(), list);
+    assert!(refused.links_to(&format!("{PUBLIC_URL}/sensors")), "{}", refused.text());
+    let malformed = [(IF_MATCH, empty.as_str()), ("content-type", "application/json")];
+    service.request("POST", "/sensors", &malformed, "{").await.expect(412);
+    for condition in ["*", &list] {
+        post("s2", (IF_NONE_MATCH, condition)).await.expect(412);
+    }
+    assert_eq!(service.store_revision().await, 1);
+    post("s2", (IF_NONE_MATCH, &empty)).await.expect(201);
+    post("s3", (IF_MATCH, "*")).await.expect(201);
+    // Lists have no instant.
+    post("s4", ("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT"))
+        .await
+        .expect(201);
+    let nowhere = [(IF_MATCH, "*"), ("content-type", "application/json")];
+    service.request("POST", "/batch", &nowhere, "{}").await.expect(412);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_those_who_race_to_add_to_the_list_with_one_tag_one_succeeds() {
+    let service = Service::start().await;
+    let tag = service.get("/sensors").await.etag();
+    let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
+    let posts = names.iter().map(|name| {
+        let headers = [(IF_MATCH, tag.as_str()), ("content-type", "application/json")];
+        let body = json!({"name": name}).to_string();
+        let service = &service;
+        async move { service.request("POST", "/sensors", &headers, body).await.status }
+    });
+    let mut statuses = futures_util::future::join_all(posts).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [vec![201], vec![412; 19]].concat());
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_412_says_which_condition_does_not_hold() {
+    let service = Service::start().await;
+    let tag = service.create(&json!({"name": "s1"})).await.etag();
+    for (verb, path, condition, detail) in [
+        (
+            "PUT",
+            "/sensors/s1",
+            (IF_NONE_MATCH, "*"),
+            "If-None-Match: the sensor is there already",
+        ),
+        (
+            "PATCH",
+            "/sensors/s1",
+            (IF_NONE_MATCH, tag.as_str()),
+            "If-None-Match: the sensor has a state with one of these tags",
+        ),
+        (
+            "DELETE",
+            "/sensors/s1",
+            (IF_MATCH, "\"x\""),
+            "If-Match: the sensor has another state, whose tag is in the header ETag",
+        ),
+        ("PUT", "/sensors/s2", (IF_MATCH, "*"), "If-Match: there is no sensor s2"),
+        (
+            "PUT",
+            "/sensors/s1",
+            ("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            "If-Unmodified-Since: the sensor has changed since then",
+        ),
+    ] {
+        let refused = write(&service, verb, path, &[condition]).await.expect(412);
+        assert_eq!(refused.problem().detail, detail);
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_only_to_create_need_not_say_which_state_is_replaced() {
+    let service = Service::start_with(|config| config.http.require_if_match = true).await;
+    service.create(&json!({"name": "s1"})).await;
+    let create = [(IF_NONE_MATCH, "*")];
+    write(&service, "PUT", "/sensors/s1", &create).await.expect(412);
+    write(&service, "PUT", "/sensors/s1", &[]).await.expect(428);
+    service.finish().await;
+}

@@ -158,6 +158,12 @@ async fn csv_has_a_header_row_and_a_row_a_sensor_and_no_formula() {
     assert_eq!(rows[1]["kind"], "");
     assert_eq!(rows[1]["updated_at"], second["updated_at"]);
     assert!(csv.text().lines().next().unwrap().starts_with("id,name,kind"));
+    for (query, named) in [("count=exact", "count"), ("fields=id,links", "fields")] {
+        let path = format!("/sensors?{query}");
+        let refused = read(&service, &path, CSV).await.expect(400);
+        assert!(refused.problem().detail.contains(named), "{}", refused.text());
+        read(&service, &path, XML).await.expect(200);
+    }
     assert!(csv.text().ends_with("\r\n"));
     service.finish().await;
 }

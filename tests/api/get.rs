@@ -42,6 +42,9 @@ async fn get_by_name_is_the_same_as_by_id_and_names_the_canonical_url() {
     assert_eq!(by_name.etag(), made.etag());
     let canonical = format!("{PUBLIC_URL}{}", made.path());
     assert_eq!(by_name.header("content-location"), Some(canonical.as_str()));
+    let of_revision = service.get("/sensors/s1?revision=1").await.expect(200);
+    let canonical = format!("{canonical}?revision=1");
+    assert_eq!(of_revision.header("content-location"), Some(canonical.as_str()));
     service.finish().await;
 }
 
@@ -101,12 +104,14 @@ async fn an_accept_header_that_nothing_satisfies_is_406_and_the_usual_ones_are_s
     let made = service.create(&json!({"name": "s1"})).await;
     for path in [made.path().as_str(), "/sensors"] {
         for accept in ["image/png", "text/html", "application/json;q=0"] {
-            service
+            let refused = service
                 .request("GET", path, &[("accept", accept)], "")
                 .await
                 .expect(406);
+            assert_eq!(refused.header("vary"), Some("Accept, Accept-Encoding"));
         }
         for accept in [
+            "",
             "*/*",
             "application/*",
             "application/json",

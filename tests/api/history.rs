@@ -8,7 +8,7 @@ use sensorcast::clock::Clock;
 use sensorcast::domain::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, MERGE_PATCH, Service, eventually, link};
+use crate::harness::{Answer, MERGE_PATCH, PUBLIC_URL, Service, eventually, link};
 
 const SVG: &str = "image/svg+xml";
 const NOW_MS: i64 = 1_795_345_200_000;
@@ -227,6 +227,21 @@ async fn what_is_pruned_is_410_and_what_the_present_still_tells_is_rebuilt() {
     assert_eq!(at(&service, &path, 5).await.expect(200).text(), was[3].text());
     let values = column(&points(&service, &format!("{path}/history")).await, "value");
     assert_eq!(values, [json!(2), json!(3), json!(4)]);
+    let cursor = |revision: i64| {
+        let epoch = &was[0].etag()[1..9];
+        format!("{path}/history?cursor={epoch}.{revision}")
+    };
+    let gone = service.get(&cursor(1)).await.expect(410);
+    let problem = gone.problem().document;
+    assert_eq!(
+        (&problem["oldest"], &problem["head"]),
+        (&json!(3), &json!(6)),
+        "{problem}"
+    );
+    assert!(gone.links_to(&format!("{PUBLIC_URL}{path}/history")), "{problem}");
+    service.get(&cursor(2)).await.expect(200);
+    let ahead = service.get(&cursor(7)).await.expect(400);
+    assert!(ahead.problem().detail.starts_with("cursor: "), "{}", ahead.text());
     service.finish().await;
 }
 
@@ -303,6 +318,11 @@ async fn the_history_comes_in_pages_and_in_ranges() {
     let rest = service.follow(&link(&page, "next").unwrap()).await.expect(200).json();
     assert_eq!(column(rest["points"].as_array().unwrap(), "value"), [json!(14)]);
     assert_eq!(link(&rest, "next"), None);
+    let picture = link(&rest, "alternate").unwrap();
+    assert!(
+        picture.ends_with("/history?from=2026-11-22T11:00:12.000Z&to=2026-11-22T11:00:15.000Z"),
+        "{picture}"
+    );
     assert!(
         service
             .follow(&link(&rest, "related").unwrap())
@@ -332,7 +352,8 @@ async fn a_bad_question_about_the_history_is_400_and_names_the_parameter() {
         let refused = service.get(&format!("/sensors/s1/history?{query}")).await.expect(400);
         assert!(refused.problem().detail.contains(named), "{query}: {}", refused.text());
     }
-    service.get("/sensors/s1/history?cursor=aaaaaaaa.1").await.expect(410);
+    let gone = service.get("/sensors/s1/history?cursor=aaaaaaaa.1").await.expect(410);
+    assert_eq!(gone.problem().document["oldest"], 1, "{}", gone.text());
     let headers = [("accept", "text/csv")];
     service
         .request("GET", "/sensors/s1/history", &headers, "")
@@ -454,5 +475,26 @@ async fn whatever_the_values_are_there_is_a_plot() {
             );
         }
     }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_what_is_gone_still_says_whose_it_was() {
+    let service = Service::start().await;
+    let path = service
+        .create(&json!({"name": "s1", "unit": "Cel", "value": 1}))
+        .await
+        .path();
+    service.patch(&path, &json!({"name": "s2"})).await.expect(200);
+    service.delete(&path).await.expect(204);
+    let history = service.get(&format!("{path}/history")).await.expect(200).json();
+    assert_eq!((&history["name"], &history["unit"]), (&json!("s2"), &json!("Cel")));
+    assert_eq!(link(&history, "related"), None);
+    for relation in ["self", "first", "alternate"] {
+        service.follow(&link(&history, relation).unwrap()).await.expect(200);
+    }
+    let url = format!("{path}/history");
+    let plot = service.request("GET", &url, &[("accept", SVG)], "").await.expect(200);
+    assert!(plot.text().contains("1 value,"), "{}", plot.text());
     service.finish().await;
 }

@@ -172,3 +172,38 @@ async fn a_key_is_forgotten_after_a_day() {
     post(&service, "s2", key("\"k\"")).await.expect(201);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_comes_again_is_done_once_and_its_key_is_no_other_requests() {
+    let unix_ms = Arc::new(AtomicI64::new(1_795_345_200_000));
+    let hands = Arc::clone(&unix_ms);
+    let clock = Clock::new(move || Timestamp::from_unix_ms(hands.load(Ordering::Relaxed)).unwrap());
+    let service = Service::start_with_clock(clock, |_| ()).await;
+    let batch = async |name: &str, atomic: bool, key: (&str, &str)| {
+        let body = json!({"atomic": atomic, "operations": [
+            {"method": "POST", "path": "/sensors", "body": {"name": name}},
+            {"method": "PATCH", "path": "/sensors/nobody", "body": {}},
+        ]});
+        service.request("POST", "/batch", &[JSON, key], body.to_string()).await
+    };
+    batch("s1", true, key("\"k\"")).await.expect(404);
+    let made = batch("s1", false, key("\"k\"")).await.expect(200);
+    assert_eq!(made.json()["outcomes"][1]["status"], 404);
+    service.patch("/sensors/s1", &json!({"value": 1})).await.expect(200);
+    for answer in join_all((0..20).map(|_| batch("s1", false, key("\"k\"")))).await {
+        match answer.status {
+            409 => assert_eq!(answer.header("retry-after"), Some("1")),
+            status => assert_eq!((status, &answer.body), (200, &made.body)),
+        }
+    }
+    assert_eq!(service.store_revision().await, 2);
+    batch("s2", false, key("\"k\"")).await.expect(422);
+    post(&service, "s2", key("\"k\"")).await.expect(422);
+    post(&service, "s2", key("\"other\"")).await.expect(201);
+    batch("s3", false, key("\"other\"")).await.expect(422);
+    assert_eq!(service.store_revision().await, 3);
+    unix_ms.fetch_add(DAY_MS, Ordering::Relaxed);
+    let anew = batch("s3", false, key("\"k\"")).await.expect(200);
+    assert_eq!(anew.json()["outcomes"][0]["status"], 201);
+    service.finish().await;
+}

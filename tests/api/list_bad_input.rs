@@ -144,3 +144,44 @@ async fn a_query_parameter_that_a_sensor_does_not_have_is_400() {
     assert!(refused.problem().detail.contains("colour"));
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_query_parameter_is_named_and_what_is_allowed_said() {
+    let service = Service::start().await;
+    service.put("/sensors/s1", &serde_json::json!({})).await.expect(201);
+    for (path, said) in [
+        (
+            "/sensors?limit=0&colour=red&sort=size&limit=5&metadata.=x&kind=",
+            &[
+                "limit: it is there twice",
+                "limit: must be 1 to 500",
+                "colour: no such parameter, expected `metadata.KEY` or one of `limit`",
+                "sort: ",
+                "kind: ",
+                "metadata.: ",
+            ][..],
+        ),
+        ("/sensors?fields=name,red,blue", &["\"red\", \"blue\"", "metadata"]),
+        ("/sensors?updated_since=2026-11-22T11:00:00+01:00", &["%2B"]),
+        (
+            "/sensors/s1?a=1&b=2",
+            &["a: no such parameter", "b: no such parameter", "`revision`"],
+        ),
+        ("/?x=1", &["x: no such parameter, there are no parameters"]),
+        (
+            "/sensors/s1/history?from=2026-11-22T11:00:00+01:00&to=now",
+            &["from: ", "%2B", "to: "],
+        ),
+        (
+            "/events?wait=0&limit=x",
+            &["limit: must be a whole number", "wait: must be 1 to 60"],
+        ),
+    ] {
+        let refused = service.get(path).await.expect(400);
+        let detail = refused.problem().detail;
+        for words in said {
+            assert!(detail.contains(words), "{path}: {words} is not in: {detail}");
+        }
+    }
+    service.finish().await;
+}

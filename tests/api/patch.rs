@@ -88,6 +88,7 @@ async fn application_json_is_taken_as_a_merge_patch() {
     for content_type in [
         "application/json",
         "application/json; charset=utf-8",
+        "application/json; charset=US-ASCII",
         "Application/Merge-Patch+JSON",
     ] {
         let headers = [("content-type", content_type)];
@@ -127,6 +128,12 @@ async fn another_media_type_is_415_and_names_the_ones_that_are_taken() {
         assert!(accepted.contains("application/json"), "{content_type}: {accepted}");
         service.request("PUT", "/sensors/s1", &headers, "{}").await.expect(415);
     }
+    let encoded = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let refused = service
+        .request("PATCH", "/sensors/s1", &encoded, "{}")
+        .await
+        .expect(415);
+    assert_eq!(refused.header("accept-encoding"), Some("identity"));
     assert_eq!(service.store_revision().await, 1);
     service.finish().await;
 }

@@ -23,7 +23,7 @@ async fn a_reported_value_is_there_and_its_event_has_the_changes() {
     assert_eq!(sensor["measured_at"], sensor["updated_at"]);
     assert_eq!(
         answer.header("content-location"),
-        Some(format!("{PUBLIC_URL}/sensors/s1").as_str())
+        Some(format!("{PUBLIC_URL}{}", made.path()).as_str())
     );
     let read = service.get("/sensors/s1").await;
     assert_eq!((&read.body, read.etag()), (&answer.body, answer.etag()));

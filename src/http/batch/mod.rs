@@ -2,7 +2,9 @@
 
 mod operation;
 
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use std::sync::Arc;
+
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
 use serde::Serialize;
@@ -13,14 +15,13 @@ use utoipa::ToSchema;
 
 use super::HttpState;
 use super::extract::{Body, NoParameters, Parameters, Post, read_body};
-use super::idempotency::IDEMPOTENCY_KEY;
-use super::preference::{PREFERENCE_APPLIED, Preferences};
+use super::preference::{Content, PREFERENCE_APPLIED, Preferences};
 use super::problem::{self, Problem, problem_responses};
+use super::sensors::undone;
 use super::sensors::write::{Attempt, Plan, written};
-use super::sensors::{retry_later, undone};
 use crate::clock;
 use crate::domain::SensorRef;
-use crate::store::{BatchOutcome, Decide};
+use crate::store::{BatchOutcome, Decide, Outcome, Tell, WriteError};
 use operation::{BatchForm, Operation};
 
 /// The most operations in a batch.
@@ -31,8 +32,8 @@ const MAX_AT_A_TIME: usize = 16;
 static PLACES: Semaphore = Semaphore::const_new(MAX_AT_A_TIME);
 
 problem_responses!(BatchProblems:
-    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PATCH_CONFLICT, PRECONDITION_FAILED,
-    BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE,
+    MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, SENSOR_INACTIVE, PATCH_CONFLICT, PRECONDITION_FAILED,
+    BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID, KEY_REUSED, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE,
     STORAGE_FULL);
 
 /// What became of the operations, in their order.
@@ -68,7 +69,12 @@ struct OutcomeForm {
 #[utoipa::path(
     operation_id = "batch",
     tag = "sensors",
-    params(("Prefer" = String, Header)),
+    params(
+        ("Prefer" = String, Header),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
+            nullable = false, pattern = r#"^"([ !#-\[\]-~]|\\["\\]){1,255}"$"#, example = json!("\"batch-1\"")),
+    ),
     request_body(content = BatchForm, description = "The operations", example = json!({"operations": [
         {"method": "PUT", "path": "/sensors/batch-1", "body": {"kind": "temperature", "unit": "Cel"}},
         {"method": "PUT", "path": "/sensors/batch-1/value", "body": 21.5},
@@ -92,58 +98,105 @@ pub async fn batch(
     // Before the body is read: it may be large.
     let _place = PLACES
         .try_acquire()
-        .map_err(|_| retry_later(Problem::of_kind(&problem::OVERLOADED)))?;
+        .map_err(|_| Problem::of_kind(&problem::OVERLOADED))?;
     let limit = state.limits.batch_bytes;
     let body: Body<Post> = read_body(&request, payload.into_inner(), limit).await?;
-    if request.headers().contains_key(IDEMPOTENCY_KEY) {
-        let detail = "Idempotency-Key: a batch takes none; give its operations preconditions";
-        return Err(Problem::new(&problem::MALFORMED_REQUEST, detail));
+    // RFC 9110 §13.1.1: nothing is represented here, which `If-None-Match` always finds true.
+    if request.headers().contains_key(header::IF_MATCH) {
+        let detail = "If-Match: a batch has no state of its own; give its operations preconditions";
+        return Err(Problem::new(&problem::PRECONDITION_FAILED, detail));
     }
+    let once = body.once(&request)?;
+    let _claim = once.as_ref().map(|once| state.running.claim(&once.key)).transpose()?;
     let form = body
         .input()
         .json
         .and_then(|json| BatchForm::read(json).map_err(Problem::invalid))?;
-    let atomic = form.atomic;
-    let (attempts, writes): (Vec<_>, Vec<_>) = form
+    let content = Preferences::of(request.headers()).content;
+    let (asked, writes): (Vec<_>, Vec<_>) = form
         .operations
         .into_iter()
         .map(|operation| attempt(operation, &state))
         .unzip();
-    let done = state.store.write_batch(clock::new_batch_id(), writes, atomic).await;
-    let mut attempts = attempts.into_iter();
-    match done.map_err(undone)? {
-        BatchOutcome::Failed(index, error) => {
-            let problem = attempts.nth(index).map(|(_, attempt)| attempt.problem(error, &state));
-            Err(problem
-                .unwrap_or_else(|| Problem::of_kind(&problem::INTERNAL))
-                .of_operation(index))
-        }
-        BatchOutcome::Done(outcomes) => {
-            let preferences = Preferences::of(request.headers());
-            let outcomes = attempts.zip(outcomes).map(|((path, attempt), outcome)| {
-                let answer = match outcome {
-                    Ok(outcome) => written(outcome, preferences.content, &state),
-                    Err(error) => attempt.problem(error, &state).respond(state.links(), &path),
-                };
-                outcome_form(answer)
-            });
-            let mut response = HttpResponse::Ok().json(OutcomesForm {
-                outcomes: outcomes.collect(),
-            });
-            if let Some(content) = preferences.content {
-                response.headers_mut().insert(PREFERENCE_APPLIED, content.applied());
-            }
-            Ok(response)
-        }
+    let attempts = Arc::new(Attempts {
+        asked,
+        content,
+        state: state.clone(),
+    });
+    // What is kept is what is told the first time, whatever is preferred then; a confirmation could be of another preference.
+    let applied = content.filter(|_| once.is_none());
+    let once = once.map(|once| {
+        let attempts = attempts.clone();
+        let tell: Tell = Box::new(move |outcomes| attempts.tell(outcomes));
+        (once, tell)
+    });
+    let id = clock::new_batch_id();
+    let done = state.store.write_batch(id, writes, form.atomic, once).await;
+    let outcomes = match done.map_err(undone)? {
+        BatchOutcome::Kept(outcomes) => outcomes,
+        BatchOutcome::Done(outcomes) => attempts.tell(outcomes),
+        BatchOutcome::Failed(index, error) => return Err(attempts.failure(index, error)),
+        BatchOutcome::KeyReused => return Err(Problem::key_reused()),
+    };
+    let mut response = HttpResponse::Ok();
+    if let Some(content) = applied {
+        response.insert_header((PREFERENCE_APPLIED, content.applied()));
+    }
+    Ok(response.content_type(mime::APPLICATION_JSON).body(outcomes))
+}
+
+/// What is left to tell of a batch.
+struct Attempts {
+    asked: Vec<Asked>,
+    /// What the answers are to contain, but for those of operations that say so themselves.
+    content: Option<Content>,
+    state: Data<HttpState>,
+}
+
+impl Attempts {
+    /// The answers to all operations, as JSON.
+    fn tell(&self, outcomes: Vec<Result<Outcome, WriteError>>) -> String {
+        let outcomes = self.asked.iter().zip(outcomes).map(|(asked, outcome)| {
+            outcome_form(match outcome {
+                Ok(outcome) => written(outcome, asked.content.or(self.content), &self.state),
+                Err(error) => {
+                    let problem = asked.attempt.problem(error, &self.state);
+                    problem.respond(self.state.links(), &asked.path)
+                }
+            })
+        });
+        let outcomes = outcomes.collect();
+        // Its members are numbers, texts and JSON, which always serialize.
+        serde_json::to_string(&OutcomesForm { outcomes }).unwrap_or_default()
+    }
+
+    /// The problem of the operation that kept the batch from being done.
+    fn failure(&self, index: usize, error: WriteError) -> Problem {
+        let problem = self
+            .asked
+            .get(index)
+            .map(|asked| asked.attempt.problem(error, &self.state));
+        problem
+            .unwrap_or_else(|| Problem::of_kind(&problem::INTERNAL))
+            .of_operation(index)
     }
 }
 
-/// What an operation asks for: for the answer its path and what it would do, for the store the same.
-fn attempt(operation: Operation, state: &HttpState) -> ((String, Attempt), (SensorRef, Decide)) {
-    let path = operation.path.clone();
+/// What is left to tell of an operation.
+struct Asked {
+    path: String,
+    /// What its answer is to contain, when it says so itself.
+    content: Option<Content>,
+    attempt: Attempt,
+}
+
+/// What an operation asks for: what is left to tell of it, and what the store is to do.
+fn attempt(operation: Operation, state: &HttpState) -> (Asked, (SensorRef, Decide)) {
+    let (path, content) = (operation.path.clone(), operation.content());
     let plan = operation.plan(state).unwrap_or_else(Plan::hopeless);
     let (attempt, write) = plan.into_attempt();
-    ((path, attempt), write)
+    let asked = Asked { path, content, attempt };
+    (asked, write)
 }
 
 fn outcome_form(answer: HttpResponse) -> OutcomeForm {

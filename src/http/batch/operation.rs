@@ -1,26 +1,29 @@
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 
 use super::MAX_OPERATIONS;
-use crate::domain::{Fault, SensorRef};
+use crate::domain::{Fault, SensorRef, escape};
 use crate::http::extract::{BodyType, Input, PLAIN_TEXT, Patch, Post, Put, Report, not_a_sensor, scalar};
 use crate::http::idempotency::IDEMPOTENCY_KEY;
 use crate::http::negotiation::media_type_of;
+use crate::http::preference::{Content, Preferences};
 use crate::http::problem::{self, Problem};
 use crate::http::sensors::write::Plan;
 use crate::http::sensors::{create, delete, patch, replace, value};
 use crate::http::{HttpState, conditional};
 
 /// The body of a batch.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Batch)]
 pub struct BatchForm {
     /// What to do, in this order.
     #[schema(min_items = 1, max_items = 500)]
     pub operations: Vec<Operation>,
     /// Whether all are undone when one cannot be done.
+    #[serde(default = "yes")]
     #[schema(default = true, required = false)]
     pub atomic: bool,
 }
@@ -35,16 +38,16 @@ pub struct Operation {
     method: String,
     /// `/sensors`, `/sensors/{sensor}` or `/sensors/{sensor}/value`; or the whole URL, as links have it.
     #[schema(
-        pattern = "^/sensors(/[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/value)?)?$",
+        pattern = "^(https?://.+)?/sensors(/[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/value)?)?$",
         example = "/sensors/boiler-temp"
     )]
     pub path: String,
-    /// The headers that mean something to the write: preconditions, and `Content-Type` where it is not the usual one.
+    /// The headers that mean something to the write: preconditions, `Prefer`, and `Content-Type` where it is not the usual one.
     #[serde(default)]
     #[schema(value_type = Object, required = false, example = json!({"If-Match": "*"}))]
     headers: Map<String, Json>,
     /// The body: JSON, or a text that is text/plain.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     #[schema(required = false)]
     body: Option<Json>,
 }
@@ -55,50 +58,79 @@ impl BatchForm {
     /// # Errors
     /// Every fault of its form; what the operations ask for is judged when their turn comes.
     pub fn read(json: Json) -> Result<Self, Vec<Fault>> {
-        let Json::Object(mut members) = json else {
-            return Err(vec![Fault::new("", "must be a JSON object")]);
-        };
-        let mut faults = Vec::new();
-        let atomic = match members.remove("atomic") {
-            None => true,
-            Some(Json::Bool(atomic)) => atomic,
-            Some(_) => {
-                faults.push(Fault::new("/atomic", "must be true or false"));
-                true
-            }
-        };
-        let elements = match members.remove("operations") {
-            Some(Json::Array(elements)) if (1..=MAX_OPERATIONS).contains(&elements.len()) => elements,
-            _ => {
-                let detail = format!("must be an array of 1 to {MAX_OPERATIONS} operations");
-                faults.push(Fault::new("/operations", detail));
-                Vec::new()
-            }
-        };
-        faults.extend(members.keys().map(|key| {
-            let pointer = format!("/{}", crate::domain::escape(key));
-            Fault::new(pointer, "is not a member of a batch; there are operations and atomic")
-        }));
-        let mut operations = Vec::with_capacity(elements.len());
-        for (index, element) in elements.into_iter().enumerate() {
-            match Operation::deserialize(element) {
-                Ok(operation) => operations.push(operation),
-                // Serde speaks of fields.
-                Err(error) => faults.push(Fault::new(
-                    format!("/operations/{index}"),
-                    format!("is no operation: {}", error.to_string().replace("field", "member")),
-                )),
-            }
-        }
+        let faults = faults_of_batch(&json);
         if faults.is_empty() {
-            Ok(Self { operations, atomic })
+            Self::deserialize(json).map_err(|error| vec![Fault::new("", error.to_string())])
         } else {
             Err(faults)
         }
     }
 }
 
+fn faults_of_batch(json: &Json) -> Vec<Fault> {
+    let Some(members) = json.as_object() else {
+        return vec![Fault::new("", "must be a JSON object")];
+    };
+    let mut faults = Vec::new();
+    if members.get("atomic").is_some_and(|atomic| !atomic.is_boolean()) {
+        faults.push(Fault::new("/atomic", "must be true or false"));
+    }
+    let operations = members.get("operations").and_then(Json::as_array);
+    let operations = operations.filter(|operations| (1..=MAX_OPERATIONS).contains(&operations.len()));
+    if operations.is_none() {
+        let detail = format!("must be an array of 1 to {MAX_OPERATIONS} operations");
+        faults.push(Fault::new("/operations", detail));
+    }
+    faults.extend(unknown(members, "a batch", &["operations", "atomic"]));
+    for (index, operation) in operations.into_iter().flatten().enumerate() {
+        let within = |fault: Fault| Fault::new(format!("/operations/{index}{}", fault.pointer), fault.detail);
+        faults.extend(faults_of_operation(operation).into_iter().map(within));
+    }
+    faults
+}
+
+fn faults_of_operation(json: &Json) -> Vec<Fault> {
+    let Some(members) = json.as_object() else {
+        let detail = "must be an object with method and path, and where needed headers and body";
+        return vec![Fault::new("", detail)];
+    };
+    let mut faults = Vec::new();
+    if !members.get("method").is_some_and(Json::is_string) {
+        faults.push(Fault::new("/method", "must be POST, PUT, PATCH or DELETE"));
+    }
+    if !members.get("path").is_some_and(Json::is_string) {
+        let detail = "must be the path of the request: /sensors, /sensors/{sensor} or /sensors/{sensor}/value";
+        faults.push(Fault::new("/path", detail));
+    }
+    if members.get("headers").is_some_and(|headers| !headers.is_object()) {
+        faults.push(Fault::new("/headers", "must be an object of texts"));
+    }
+    faults.extend(unknown(members, "an operation", &["method", "path", "headers", "body"]));
+    faults
+}
+
+fn unknown(members: &Map<String, Json>, whose: &str, known: &[&str]) -> impl Iterator<Item = Fault> {
+    let detail = format!("is not a member of {whose}; there are {}", known.join(", "));
+    let others = members.keys().filter(|key| !known.contains(&key.as_str()));
+    others.map(move |key| Fault::new(format!("/{}", escape(key)), detail.clone()))
+}
+
+/// `null` is a body.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+const fn yes() -> bool {
+    true
+}
+
 impl Operation {
+    /// What its answer is to contain, when it says so.
+    #[must_use]
+    pub fn content(&self) -> Option<Content> {
+        Preferences::of(&self.headers().ok()?).content
+    }
+
     /// The write that it asks for: what its request by itself would be.
     ///
     /// # Errors
@@ -106,32 +138,35 @@ impl Operation {
     pub fn plan(self, state: &HttpState) -> Result<Plan, Problem> {
         let base = state.links().url("");
         let path = self.path.strip_prefix(&base).unwrap_or(&self.path).to_owned();
+        if let Some((_, query)) = path.split_once('?') {
+            let detail = format!("path: a write has no query parameters, and there is ?{query}");
+            return Err(Problem::new(&problem::MALFORMED_REQUEST, detail));
+        }
         let segments: Vec<&str> = path.split('/').collect();
         let target = |sensor: &str| sensor.parse::<SensorRef>().map_err(|_| not_a_sensor());
         let method = self.method.clone();
+        let headers = self.headers();
+        let precondition = |headers: &HeaderMap| conditional::of_write(headers, state);
         match (&segments[..], method.as_str()) {
             (["", "sensors"], "POST") => {
-                self.headers()?;
-                Ok(create::plan(self.input::<Post>()?))
+                let headers = headers?;
+                Ok(create::plan(precondition(&headers), self.input::<Post>(&headers)?))
             }
             (["", "sensors", sensor], "PUT") => {
-                let target = target(sensor)?;
-                let precondition = conditional::of_write(&self.headers()?, state);
-                Ok(replace::plan(target, precondition, self.input::<Put>()?))
+                let (target, headers) = (target(sensor)?, headers?);
+                let input = self.input::<Put>(&headers)?;
+                Ok(replace::plan(target, precondition(&headers), input))
             }
             (["", "sensors", sensor], "PATCH") => {
-                let target = target(sensor)?;
-                let precondition = conditional::of_write(&self.headers()?, state);
-                Ok(patch::plan(target, precondition, self.input::<Patch>()?, state))
+                let (target, headers) = (target(sensor)?, headers?);
+                let input = self.input::<Patch>(&headers)?;
+                Ok(patch::plan(target, precondition(&headers), input, state))
             }
-            (["", "sensors", sensor], "DELETE") => {
-                let target = target(sensor)?;
-                Ok(delete::plan(target, conditional::of_write(&self.headers()?, state)))
-            }
+            (["", "sensors", sensor], "DELETE") => Ok(delete::plan(target(sensor)?, precondition(&headers?))),
             (["", "sensors", sensor, "value"], "PUT") => {
-                let target = target(sensor)?;
-                let precondition = conditional::of_write(&self.headers()?, state);
-                Ok(value::plan(target, precondition, self.input::<Report>()?))
+                let (target, headers) = (target(sensor)?, headers?);
+                let input = self.input::<Report>(&headers)?;
+                Ok(value::plan(target, precondition(&headers), input))
             }
             (["", "sensors"] | ["", "sensors", _] | ["", "sensors", _, "value"], _) => Err(Problem::new(
                 &problem::MALFORMED_REQUEST,
@@ -163,10 +198,10 @@ impl Operation {
         Ok(headers)
     }
 
-    fn input<T: BodyType>(self) -> Result<Input, Problem> {
-        let headers = self.headers()?;
-        let media_type = if headers.contains_key(header::CONTENT_TYPE) {
-            media_type_of(&headers, T::MEDIA_TYPES, T::ADVERTISE)?
+    fn input<T: BodyType>(self, headers: &HeaderMap) -> Result<Input, Problem> {
+        let says = |name| headers.contains_key(name);
+        let media_type = if says(header::CONTENT_TYPE) || says(header::CONTENT_ENCODING) {
+            media_type_of(headers, T::MEDIA_TYPES, T::ADVERTISE)?
         } else {
             T::MEDIA_TYPES[0]
         };

@@ -113,14 +113,14 @@ fn redirect(target: &'static str) -> HttpResponse {
 
 /// The OpenAPI document for Swagger UI, which works with the host that it is loaded from, whatever `PUBLIC_URL` says.
 #[route("/docs/rest/openapi.json", method = "GET", method = "HEAD")]
-async fn rest_document(state: Data<HttpState>) -> HttpResponse {
+async fn rest_document(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
     let public_url = Url::parse(&state.links().url(""));
     let base = public_url.as_ref().map_or("", |url| url.path().trim_end_matches('/'));
-    let mut document = openapi(&format!("{base}/"));
+    let mut document = openapi(&format!("{base}/")).map_err(|error| unwritable(&error))?;
     let description = document.info.description.take().unwrap_or_default();
     let ways_out = format!("[All pages]({base}/docs) · [The events]({base}/docs/events)");
     document.info.description = Some(format!("{description}\n\n{ways_out}"));
-    HttpResponse::Ok().json(document)
+    Ok(HttpResponse::Ok().json(document))
 }
 
 #[route("/docs/rest/{file:.*}", method = "GET", method = "HEAD")]

@@ -145,7 +145,7 @@ async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let (start, selection) = (query.start(&request)?, query.selection(sensor)?);
     let reader = state.feed.read_from(start, selection).await;
-    let reader = reader.map_err(|error| unreadable(error, &state))?;
+    let reader = reader.map_err(|error| unreadable(error, "after", "/events", &state))?;
     // The parameter is an order, the header a wish.
     let preferred_wait_s = Preferences::of(request.headers()).wait_s;
     let preferred_wait_s = preferred_wait_s.filter(|_| form == Form::Page && query.wait().is_none());
@@ -192,19 +192,19 @@ pub async fn find(sensor: &SensorRef, state: &HttpState) -> Result<SensorId, Pro
     }
 }
 
-/// What a cursor that cannot be gone on from is to the client.
-fn unreadable(error: FeedError, state: &HttpState) -> Problem {
+/// What a cursor that cannot be gone on from is to the client: `parameter` has it, and `first` is the path of the page to begin with.
+pub(super) fn unreadable(error: FeedError, parameter: &str, first: &str, state: &HttpState) -> Problem {
     match error {
         FeedError::Gone { oldest } => {
             let (epoch, head) = (state.store.epoch(), *state.store.head().borrow());
             Problem::of_kind(&problem::CURSOR_EXPIRED)
                 .with_log_bounds(epoch.clone(), oldest, head)
                 .with_link(Link::new("collection", state.links().url("/sensors")))
-                .with_link(Link::new("first", state.links().url("/events")))
+                .with_link(Link::new("first", state.links().url(first)))
         }
         FeedError::Future { head } => Problem::new(
             &problem::MALFORMED_REQUEST,
-            format!("after: the cursor is newer than the newest event, which is {head}"),
+            format!("{parameter}: the cursor is newer than the newest event, which is {head}"),
         ),
         FeedError::Store(error) => error.into(),
     }

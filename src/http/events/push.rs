@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 
-use actix_web::http::header::{self, HeaderValue};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use prometheus_client::metrics::gauge::Gauge;
@@ -164,8 +163,7 @@ impl OpenStream {
         if gauge.inc() < max_open {
             return Ok(open);
         }
-        let seconds = HeaderValue::from_static("10");
-        Err(Problem::of_kind(&problem::TOO_MANY_STREAMS).with_header(header::RETRY_AFTER, seconds))
+        Err(Problem::of_kind(&problem::TOO_MANY_STREAMS))
     }
 }
 

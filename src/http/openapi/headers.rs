@@ -62,11 +62,23 @@ fn name_headers(method: &str, operation: &mut Operation) {
     };
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
+        let compressible = response
+            .content
+            .keys()
+            .any(|media_type| media_type != "text/event-stream");
         let mut name = |header: &str| {
             response.headers.insert(header.to_owned(), Header::default().into());
         };
         if status == "415" {
             name(advertise);
+            name("Accept-Encoding");
+        }
+        if status == "406" {
+            name("Vary");
+        }
+        // Streams never are.
+        if compressible {
+            name("Content-Encoding");
         }
         if !BEFORE_THE_SERVICE.contains(&status.as_str()) {
             name(REQUEST_ID);
@@ -104,7 +116,7 @@ enum Form {
 }
 
 #[rustfmt::skip]
-const RESPONSE_HEADERS: [Row; 16] = [
+const RESPONSE_HEADERS: [Row; 17] = [
     Row("ETag", Presence::Always, Form::Tag, "\"k3f7q2vt.42\"",
         "The strong tag of the representation, for `If-Match` and `If-None-Match`: `\"{epoch}.{revision}\"`, with a suffix for any other than uncompressed JSON"),
     Row(CURRENT_ETAG, Presence::Sometimes, Form::Tag, "\"k3f7q2vt.42\"",
@@ -116,7 +128,7 @@ const RESPONSE_HEADERS: [Row; 16] = [
     Row("Location", Presence::Always, Form::Uri, SENSOR_URL,
         "The URL of the new sensor, by its id"),
     Row("Content-Location", Presence::Sometimes, Form::Uri, SENSOR_URL,
-        "The URL of the sensor by its id, when it was asked for by name"),
+        "The URL by its id of the sensor that is shown, where the request was for another URL or changed it"),
     Row("Cache-Control", Presence::Always, Form::Text, "no-cache",
         "How the answer may be kept: `no-cache` is to ask again with `If-None-Match` before use"),
     Row("Content-Encoding", Presence::Sometimes, Form::Text, "gzip",
@@ -125,12 +137,14 @@ const RESPONSE_HEADERS: [Row; 16] = [
         "The headers of the request on which the answer depends"),
     Row("Link", Presence::Always, Form::Text, "<http://localhost:8000/sensors?limit=50>; rel=\"first\"",
         "The links to other pages (RFC 8288): `first`, and `prev` and `next` where there is one"),
-    Row("Retry-After", Presence::Always, Form::Seconds, "1",
+    Row("Retry-After", Presence::Sometimes, Form::Seconds, "1",
         "Seconds to wait before the next attempt"),
     Row("Allow", Presence::Always, Form::Text, "GET, HEAD, OPTIONS",
         "The methods that the resource has"),
     Row("Accept", Presence::Always, Form::Text, "application/json",
         "The media types that a PUT takes"),
+    Row("Accept-Encoding", Presence::Sometimes, Form::Text, "identity",
+        "The codings that a body may have, when it has another"),
     Row("Accept-Post", Presence::Always, Form::Text, "application/json",
         "The media types that a POST takes"),
     Row("Accept-Patch", Presence::Always, Form::Text, "application/merge-patch+json, application/json-patch+json, application/json",

@@ -5,7 +5,7 @@ use utoipa::openapi::link::{Link, LinkBuilder};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::{OpenApi, RefOr};
 
-use super::methods;
+use super::{examples, methods};
 
 /// The operations on the sensor that an answer shows.
 const FOLLOWING: [(&str, &str); 5] = [
@@ -32,12 +32,8 @@ pub fn add(document: &mut OpenApi) {
 }
 
 fn shows_sensor(response: &Response) -> bool {
-    response.content.values().any(|content| match content {
-        RefOr::T(content) => {
-            matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/Sensor"))
-        }
-        RefOr::Ref(_) => false,
-    })
+    let mut contents = response.content.values();
+    contents.any(|content| matches!(content, RefOr::T(content) if examples::shows_sensor(content)))
 }
 
 fn link(operation: &str, description: &str) -> Link {

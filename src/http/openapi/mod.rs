@@ -1,5 +1,6 @@
 //! The OpenAPI document: what the operations say of themselves, completed with what holds for all of them.
 
+mod examples;
 mod headers;
 mod links;
 mod methods;
@@ -36,8 +37,10 @@ use crate::wire::link::LinkBase;
 struct Frame;
 
 /// The OpenAPI document of a service whose base is `server`.
-#[must_use]
-pub fn openapi(server: &str) -> OpenApi {
+///
+/// # Errors
+/// When an example cannot be made, which a test excludes.
+pub fn openapi(server: &str) -> anyhow::Result<OpenApi> {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Frame::openapi())
@@ -48,8 +51,9 @@ pub fn openapi(server: &str) -> OpenApi {
     links::add(&mut document);
     methods::add(&mut document);
     headers::add(&mut document);
-    add_examples(&mut document, server);
-    document
+    examples::add(&mut document, server)?;
+    add_problems(&mut document, server);
+    Ok(document)
 }
 
 /// The document as YAML, for a service at `server`.
@@ -57,7 +61,7 @@ pub fn openapi(server: &str) -> OpenApi {
 /// # Errors
 /// When it cannot be written as YAML, which a test excludes.
 pub fn openapi_yaml(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server).to_yaml()?)
+    Ok(openapi(server)?.to_yaml()?)
 }
 
 /// The document as JSON, for a service at `server`.
@@ -65,11 +69,11 @@ pub fn openapi_yaml(server: &str) -> anyhow::Result<String> {
 /// # Errors
 /// When it cannot be written as JSON, which a test excludes.
 pub fn openapi_json(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server).to_pretty_json()?)
+    Ok(openapi(server)?.to_pretty_json()?)
 }
 
 /// An answer of every kind of problem that the operations refer to: all but 405, which no operation answers with.
-fn add_examples(document: &mut OpenApi, server: &str) {
+fn add_problems(document: &mut OpenApi, server: &str) {
     let links = LinkBase::new(server, "", "");
     let answered = KINDS.iter().filter(|kind| **kind != &problem::METHOD_NOT_ALLOWED);
     let examples = answered.map(|kind| {

@@ -5,15 +5,15 @@ use actix_web::{HttpRequest, HttpResponse, post};
 
 use super::write::Plan;
 use crate::clock;
-use crate::domain::{self, Moment, Precondition, Sensor, SensorRef};
-use crate::http::HttpState;
+use crate::domain::{self, Moment, Precondition};
 use crate::http::extract::{Body, Input, NoParameters, Parameters, Post};
 use crate::http::problem::{Problem, problem_responses};
+use crate::http::{HttpState, conditional};
 use crate::wire::input::{self, Draft};
 use crate::wire::representation::SensorForm;
 
 problem_responses!(CreateProblems:
-    MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID,
+    MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, PRECONDITION_FAILED, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID,
     KEY_REUSED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Create a sensor
@@ -24,17 +24,19 @@ problem_responses!(CreateProblems:
     operation_id = "createSensor",
     tag = "sensors",
     params(
+        ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
         ("Prefer" = String, Header),
         ("Idempotency-Key" = Option<String>, Header,
             description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
-            nullable = false, pattern = r#"^"[A-Za-z0-9._:-]{1,255}"$"#, example = json!("\"create-boiler-temp\"")),
+            nullable = false, pattern = r#"^"([ !#-\[\]-~]|\\["\\]){1,255}"$"#, example = json!("\"create-boiler-temp\"")),
     ),
     request_body(content = Draft, description = "The new sensor; only `name` is required",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})),
     responses(
         (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
-            ("Preference-Applied" = String),
+            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
+            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
         )),
         CreateProblems,
     ),
@@ -47,17 +49,19 @@ pub async fn create(
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     let once = body.once(&request)?;
-    plan(body.input()).once(once).run(request.headers(), &state).await
+    let precondition = conditional::of_write(request.headers(), &state);
+    plan(precondition, body.input())
+        .once(once)
+        .run(request.headers(), &state)
+        .await
 }
 
 /// The write that the body asks for.
-pub fn plan(input: Input) -> Plan {
+pub fn plan(precondition: Precondition, input: Input) -> Plan {
     let id = clock::new_sensor_id();
     let draft = input
         .json
         .and_then(|json| input::creation(json).map_err(Problem::invalid));
-    let make = draft.map(|draft| {
-        move |_: Option<&Sensor>, moment: Moment| Ok(domain::create(id, draft.properties, draft.measured_at, moment))
-    });
-    Plan::new(SensorRef::Id(id), Precondition::default(), make)
+    let make = draft.map(|draft| move |moment: Moment| domain::create(id, draft.properties, draft.measured_at, moment));
+    Plan::of_list(id, precondition, make)
 }

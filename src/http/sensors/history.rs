@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use serde_json::Value as Json;
 use utoipa::IntoParams;
 use validator::Validate;
@@ -13,10 +13,11 @@ use validator::Validate;
 use crate::domain::{Cursor, Revision, SensorId, SensorRef, Timestamp};
 use crate::http::HttpState;
 use crate::http::events;
-use crate::http::extract::{Parameters, SensorPath, digits};
+use crate::http::extract::{Parameters, SensorPath, digits, instant};
+use crate::http::negotiation::BY_FORM_AND_CODING;
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::Form;
-use crate::store::Record;
+use crate::store::{Past, Record};
 use crate::wire::history::{HistoryForm, PointForm};
 use crate::wire::link::Link;
 use crate::wire::plot;
@@ -58,32 +59,38 @@ impl HistoryQuery {
         time.is_some_and(|time| self.from.is_none_or(|from| from <= time) && self.to.is_none_or(|to| time < to))
     }
 
-    /// The same question as a query string, from `cursor` on.
-    fn query_string(&self, cursor: Option<&Cursor>) -> String {
-        let pairs = [
-            ("from", self.from.map(|from| from.to_string())),
-            ("to", self.to.map(|to| to.to_string())),
-            ("limit", Some(self.limit.unwrap_or(DEFAULT_LIMIT).to_string())),
-            ("cursor", cursor.map(Cursor::to_string)),
-        ];
-        let pairs = pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name}={}", value?)));
-        pairs.collect::<Vec<_>>().join("&")
+    /// Where the page starts.
+    fn cursor(&self) -> Result<Option<Cursor>, Problem> {
+        let cursor = self.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+        let malformed = |_| {
+            let detail = "cursor: take it from the next link of a page";
+            Problem::new(&problem::MALFORMED_REQUEST, detail)
+        };
+        cursor.map(str::parse).transpose().map_err(malformed)
     }
-}
 
-fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    String::deserialize(deserializer)?
-        .parse()
-        .map(Some)
-        .map_err(de::Error::custom)
+    /// The range as a query string.
+    fn range(&self) -> String {
+        let bounds = [("from", self.from), ("to", self.to)].into_iter();
+        let bounds = bounds.filter_map(|(name, bound)| Some(format!("{name}={}", bound?)));
+        bounds.collect::<Vec<_>>().join("&")
+    }
+
+    /// The same question as a query string, from `cursor` on.
+    fn page_of(&self, cursor: Option<&Cursor>) -> String {
+        let parts = [
+            Some(self.range()).filter(|range| !range.is_empty()),
+            Some(format!("limit={}", self.limit.unwrap_or(DEFAULT_LIMIT))),
+            cursor.map(|cursor| format!("cursor={cursor}")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("&")
+    }
 }
 
 /// The values of a sensor over time
 ///
 /// Every change of the value, of `measured_at` and of the status, oldest first, for as long as the log has it. As JSON in pages,
-/// or as a picture (SVG). A sensor that is gone is found by its id as long as an event of it is kept.
+/// or as a picture (SVG). A cursor that is older than what is kept is 410. A sensor that is gone is found by its id as long as an event of it is kept.
 #[utoipa::path(
     get,
     operation_id = "readHistory",
@@ -92,8 +99,8 @@ fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestam
     responses(
         (status = 200, description = "The points in the range", content(
             (HistoryForm = "application/json"),
-            (String = "image/svg+xml", example = "<svg width=\"960\" height=\"420\" viewBox=\"0 0 960 420\" xmlns=\"http://www.w3.org/2000/svg\"></svg>"),
-        ), headers(("Cache-Control" = String), ("Vary" = String), ("Content-Encoding" = String))),
+            (String = "image/svg+xml"),
+        ), headers(("Cache-Control" = String), ("Vary" = String))),
         HistoryProblems,
     ),
 )]
@@ -106,17 +113,24 @@ pub async fn history(
 ) -> Result<HttpResponse, Problem> {
     let (SensorPath(target), Parameters(query)) = (path, query);
     let form = Form::choose(&request, &Form::OF_HISTORY)?;
-    let after = after(&query, &state)?;
+    let cursor = query.cursor()?;
+    let after = cursor.as_ref().map_or(Revision::ZERO, |cursor| cursor.revision);
     let sensor = events::find(&target, &state).await?;
-    let present = state.store.get(&SensorRef::Id(sensor)).await?;
+    let known = Known::of(sensor, &state).await?;
     let body = if form == Form::Svg {
         let points = newest(&query, sensor, after, &state).await?;
-        plot::svg(&form_of(sensor, present.as_ref(), points.into(), Vec::new(), &state))
+        plot::svg(&known.history(points.into(), Vec::new(), &state))
     } else {
         let (points, next) = oldest(&query, sensor, after, &state).await?;
-        let links = links(&query, sensor, next, &state);
-        serde_json::to_string(&form_of(sensor, present.as_ref(), points, links, &state)).map_err(Into::into)
+        let links = links(&query, &known, cursor.as_ref(), next.as_ref(), &state);
+        serde_json::to_string(&known.history(points, links, &state)).map_err(Into::into)
     };
+    if let Some(cursor) = &cursor {
+        // After the read: what is there now was there then.
+        let kept = state.feed.keeps_after(cursor).await;
+        let first = format!("/sensors/{sensor}/history");
+        kept.map_err(|error| events::unreadable(error, "cursor", &first, &state))?;
+    }
     let body = body.map_err(|error| {
         tracing::error!(%error, "a history cannot be written");
         Problem::of_kind(&problem::INTERNAL)
@@ -124,30 +138,9 @@ pub async fn history(
     Ok(HttpResponse::Ok()
         // What is pruned changes it, and no revision tells.
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::VARY, super::BY_FORM_AND_CODING))
+        .insert_header((header::VARY, BY_FORM_AND_CODING))
         .content_type(form.content_type())
         .body(body))
-}
-
-/// After which revision the points begin.
-fn after(query: &HistoryQuery, state: &HttpState) -> Result<Revision, Problem> {
-    let Some(cursor) = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else {
-        return Ok(Revision::ZERO);
-    };
-    let cursor: Cursor = cursor.parse().map_err(|_| {
-        Problem::new(
-            &problem::MALFORMED_REQUEST,
-            "cursor: take it from the next link of a page",
-        )
-    })?;
-    if cursor.epoch == *state.store.epoch() {
-        Ok(cursor.revision)
-    } else {
-        Err(Problem::new(
-            &problem::CURSOR_EXPIRED,
-            "cursor: it is of another epoch; begin without it",
-        ))
-    }
 }
 
 /// The first points of the range, and the cursor of the next page if there is more.
@@ -203,38 +196,84 @@ async fn newest(
     }
 }
 
-fn form_of(
+/// The sensor that a history is of.
+struct Known {
     sensor: SensorId,
-    present: Option<&Record>,
-    points: Vec<PointForm>,
-    links: Vec<Link>,
-    state: &HttpState,
-) -> HistoryForm {
-    let present: Option<Json> = present.and_then(|record| serde_json::from_slice(&record.representation).ok());
-    let text = |name: &str| Some(present.as_ref()?[name].as_str()?.to_owned());
-    HistoryForm {
-        sensor: sensor.to_string(),
-        epoch: state.store.epoch().to_string(),
-        name: text("name"),
-        unit: text("unit"),
-        points,
-        links,
+    is_there: bool,
+    /// As it is, or was last.
+    name: Option<String>,
+    unit: Option<String>,
+}
+
+impl Known {
+    async fn of(sensor: SensorId, state: &HttpState) -> Result<Self, Problem> {
+        let present = state.store.get(&SensorRef::Id(sensor)).await?;
+        let is_there = present.is_some();
+        let record = match present {
+            Some(record) => Some(record),
+            None => last(sensor, state).await?,
+        };
+        let json: Option<Json> = record.and_then(|record| serde_json::from_slice(&record.representation).ok());
+        let text = |name: &str| Some(json.as_ref()?[name].as_str()?.to_owned());
+        Ok(Self {
+            sensor,
+            is_there,
+            name: text("name"),
+            unit: text("unit"),
+        })
+    }
+
+    fn history(&self, points: Vec<PointForm>, links: Vec<Link>, state: &HttpState) -> HistoryForm {
+        HistoryForm {
+            sensor: self.sensor.to_string(),
+            epoch: state.store.epoch().to_string(),
+            name: self.name.clone(),
+            unit: self.unit.clone(),
+            points,
+            links,
+        }
     }
 }
 
-fn links(query: &HistoryQuery, sensor: SensorId, next: Option<Cursor>, state: &HttpState) -> Vec<Link> {
-    let own = format!("/sensors/{sensor}/history");
+/// What a sensor that is gone was before its last event, where the log still tells.
+async fn last(sensor: SensorId, state: &HttpState) -> Result<Option<Record>, Problem> {
+    let revision = state.store.before_newest(sensor, 1).await?;
+    Ok(match state.store.at(sensor, revision).await? {
+        Past::Was(record) => Some(record),
+        Past::Never | Past::Gone | Past::Pruned => None,
+    })
+}
+
+fn links(
+    query: &HistoryQuery,
+    known: &Known,
+    cursor: Option<&Cursor>,
+    next: Option<&Cursor>,
+    state: &HttpState,
+) -> Vec<Link> {
+    let own = format!("/sensors/{}/history", known.sensor);
     let link = |rel, query: &str| Link::new(rel, state.links().url(&format!("{own}?{query}")));
-    let cursor = query.cursor.as_deref().and_then(|cursor| cursor.parse().ok());
     let mut links = vec![
-        link("self", &query.query_string(cursor.as_ref())),
-        link("first", &query.query_string(None)),
+        link("self", &query.page_of(cursor)),
+        link("first", &query.page_of(None)),
     ];
-    links.extend(next.map(|next| link("next", &query.query_string(Some(&next)))));
-    links.push(Link::new("related", state.links().sensor_url(&SensorRef::Id(sensor))));
+    links.extend(next.map(|next| link("next", &query.page_of(Some(next)))));
+    if known.is_there {
+        links.push(Link::new(
+            "related",
+            state.links().sensor_url(&SensorRef::Id(known.sensor)),
+        ));
+    }
+    // The picture of the whole range.
+    let range = query.range();
+    let picture = if range.is_empty() {
+        own
+    } else {
+        format!("{own}?{range}")
+    };
     links.push(Link {
         media_type: Some(Form::Svg.essence()),
-        ..Link::new("alternate", state.links().url(&own))
+        ..Link::new("alternate", state.links().url(&picture))
     });
     links
 }

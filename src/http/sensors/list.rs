@@ -9,8 +9,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
 use bytes::Bytes;
 
-use super::{not_modified, respond};
-use crate::domain::{Cursor, Precondition, Revision, Start};
+use super::{list_precondition_failed, not_modified, respond};
+use crate::domain::{Cursor, Refusal, Revision, Start, Unmet};
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
@@ -45,10 +45,10 @@ problem_responses!(ListProblems: NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABL
         (status = 200, description = "A page of sensors", content(
             (SensorPageForm = "application/json"),
             (HalForm = "application/hal+json"),
-            (String = "application/xml", example = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><sensors><sensor><id>01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90</id><name>boiler-temp</name><link rel=\"self\" href=\"http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensor><epoch>k3f7q2vt</epoch><revision type=\"number\">45</revision><link rel=\"next\" href=\"http://localhost:8000/sensors?limit=1&amp;cursor=id~01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensors>"),
-            (String = "text/csv", example = "id,name,kind,unit,value,measured_at,status,location,metadata,revision,created_at,updated_at\r\n01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90,boiler-temp,temperature,Cel,21.5,2026-11-22T11:00:00.000Z,active,,\"{\"\"room\"\":\"\"cellar\"\"}\",42,2026-11-22T10:00:00.000Z,2026-11-22T11:00:00.123Z\r\n"),
+            (String = "application/xml"),
+            (String = "text/csv"),
         ), headers(
-            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String), ("Content-Encoding" = String),
+            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String),
             ("Link" = String),
         )),
         (status = 304, description = "Nothing has changed", headers(
@@ -60,21 +60,18 @@ problem_responses!(ListProblems: NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABL
 #[route("/sensors", method = "GET", method = "HEAD")]
 pub async fn list(asked: ListRequest, request: HttpRequest, state: Data<HttpState>) -> Result<HttpResponse, Problem> {
     let form = Form::choose(&request, &Form::OF_PAGE)?;
-    // The head first: a page that is read later may be newer than its tag, never older.
-    let Precondition {
-        if_match,
-        if_none_match,
-        ..
-    } = conditional::of_read(request.headers(), form, &state);
-    let known_head = *state.store.head().borrow();
-    if if_match.is_some_and(|tags| !tags.contain(known_head)) {
-        let etag = conditional::etag_of_form(state.store.epoch(), known_head, form);
-        return Err(Problem::new(&problem::PRECONDITION_FAILED, "the list has changed")
-            .with_header(header::ETAG, etag)
-            .with_link(Link::new("latest-version", state.links().url("/sensors"))));
+    if form == Form::Csv {
+        asked.require_rows()?;
     }
-    if if_none_match.is_some_and(|tags| tags.contain(known_head)) {
-        return Ok(not_modified(form, known_head, &state));
+    // The head first: a page that is read later may be newer than its tag, never older.
+    let precondition = conditional::of_read(request.headers(), form, &state);
+    let known_head = *state.store.head().borrow();
+    match precondition.check_list(known_head) {
+        Ok(()) => {}
+        Err(Refusal::ListPreconditionFailed(Unmet::Present | Unmet::Excluded)) => {
+            return Ok(not_modified(form, known_head, &state));
+        }
+        Err(_) => return Err(list_precondition_failed(Unmet::OtherState, known_head, form, &state)),
     }
     let (head, page) = page(&asked, form, known_head, &state).await?;
     let mut response = respond(form, StatusCode::OK, head, page.body, &state);

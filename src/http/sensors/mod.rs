@@ -15,15 +15,14 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 
+use super::negotiation::BY_FORM_AND_CODING;
 use super::problem::{self, Problem};
 use super::variant::Form;
 use super::{HttpState, conditional};
-use crate::domain::{Refusal, Revision, SensorId, SensorRef, Version};
+use crate::domain::{Refusal, Revision, SensorId, SensorRef, Unmet, Version};
 use crate::store::{Record, StoreError, WriteError};
 use crate::wire::link::Link;
 
-/// What an answer with a sensor or a page of them depends on, beside the URL: `Vary`.
-const BY_FORM_AND_CODING: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 /// To be asked for again, with its tag, before use.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
@@ -87,12 +86,19 @@ fn version(record: &Record) -> Version {
 /// What a write that did not happen is to the client.
 fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem {
     match error {
-        WriteError::Refused { refusal, current } => of_refusal(
+        WriteError::Refused {
             refusal,
-            current.map(|record| (record.id, record.revision)),
-            target,
-            state,
-        ),
+            current,
+            by_batch,
+        } => {
+            let current = current.map(|record| (record.id, record.revision));
+            let problem = of_refusal(refusal, current, target, state);
+            if by_batch {
+                problem.because("an earlier operation of the same batch made it so, and was undone")
+            } else {
+                problem
+            }
+        }
         WriteError::NameTaken { holder: Some(holder) } => {
             let holder = state.links().sensor_url(&SensorRef::Id(holder));
             Problem::new(
@@ -111,8 +117,8 @@ fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem 
 /// What a write that the store could not do is to the client.
 pub fn undone(error: WriteError) -> Problem {
     match error {
-        WriteError::Overloaded => retry_later(Problem::of_kind(&problem::OVERLOADED)),
-        WriteError::OutcomeUnknown => retry_later(Problem::of_kind(&problem::OUTCOME_UNKNOWN)),
+        WriteError::Overloaded => Problem::of_kind(&problem::OVERLOADED),
+        WriteError::OutcomeUnknown => Problem::of_kind(&problem::OUTCOME_UNKNOWN),
         WriteError::KeyReused => Problem::key_reused(),
         WriteError::Store(error) => error.into(),
         // These are about a sensor, and told by those who know which.
@@ -138,14 +144,16 @@ fn of_refusal(
     };
     match refusal {
         Refusal::NotFound => Problem::new(&problem::NOT_FOUND, format!("there is no sensor {target}")),
-        Refusal::PreconditionFailed if current.is_none() => Problem::new(
-            &problem::PRECONDITION_FAILED,
-            format!("the request demands a sensor {target}, and there is none"),
-        ),
-        Refusal::PreconditionFailed => present(Problem::new(
-            &problem::PRECONDITION_FAILED,
-            "the sensor has another state: its tag is in the header ETag",
-        )),
+        Refusal::PreconditionFailed(unmet) => {
+            let detail = match unmet {
+                Unmet::Missing => format!("If-Match: there is no sensor {target}"),
+                unmet => unmet_by(unmet, "sensor"),
+            };
+            present(Problem::new(&problem::PRECONDITION_FAILED, detail))
+        }
+        Refusal::ListPreconditionFailed(unmet) => {
+            list_precondition_failed(unmet, *state.store.head().borrow(), Form::Json, state)
+        }
         Refusal::PreconditionRequired => present(Problem::of_kind(&problem::PRECONDITION_REQUIRED)),
         Refusal::Conflict(detail) => present(Problem::new(&problem::PATCH_CONFLICT, detail)),
         Refusal::Inactive => {
@@ -161,15 +169,30 @@ fn of_refusal(
     }
 }
 
-pub fn retry_later(problem: Problem) -> Problem {
-    problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+/// A condition on the list that does not hold; `head` is the newest revision, which the list is of.
+fn list_precondition_failed(unmet: Unmet, head: Revision, form: Form, state: &HttpState) -> Problem {
+    Problem::new(&problem::PRECONDITION_FAILED, unmet_by(unmet, "list"))
+        .with_header(header::ETAG, conditional::etag_of_form(state.store.epoch(), head, form))
+        .with_link(Link::new("latest-version", state.links().url("/sensors")))
+}
+
+/// Which condition what is there does not meet.
+fn unmet_by(unmet: Unmet, what: &str) -> String {
+    let (condition, fact) = match unmet {
+        Unmet::Missing => ("If-Match", "is not there"),
+        Unmet::OtherState => ("If-Match", "has another state, whose tag is in the header ETag"),
+        Unmet::Present => ("If-None-Match", "is there already"),
+        Unmet::Excluded => ("If-None-Match", "has a state with one of these tags"),
+        Unmet::ModifiedSince => ("If-Unmodified-Since", "has changed since then"),
+    };
+    format!("{condition}: the {what} {fact}")
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::of_kind(&problem::STORAGE_FULL),
-            StoreError::Stopped => retry_later(Self::of_kind(&problem::UNAVAILABLE)),
+            StoreError::Stopped => Self::of_kind(&problem::UNAVAILABLE),
             StoreError::Database(cause) => {
                 tracing::error!(%cause, "the database failed");
                 Self::of_kind(&problem::INTERNAL)

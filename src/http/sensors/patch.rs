@@ -32,7 +32,7 @@ problem_responses!(PatchProblems:
         ("Prefer" = String, Header),
         ("Idempotency-Key" = Option<String>, Header,
             description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
-            nullable = false, pattern = r#"^"[A-Za-z0-9._:-]{1,255}"$"#, example = json!("\"patch-boiler-temp\"")),
+            nullable = false, pattern = r#"^"([ !#-\[\]-~]|\\["\\]){1,255}"$"#, example = json!("\"patch-boiler-temp\"")),
     ),
     request_body(content(
         (MergePatch = "application/merge-patch+json", examples(
@@ -55,11 +55,12 @@ problem_responses!(PatchProblems:
     ), description = "The members to change"),
     responses(
         (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
-            ("Preference-Applied" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
+            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
         )),
         (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Preference-Applied" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
+            ("Preference-Applied" = String),
         )),
         PatchProblems,
     ),

@@ -62,13 +62,12 @@ pub struct ReadQuery {
         (status = 200, description = "The sensor", content(
             (SensorForm = "application/json"),
             (HalForm = "application/hal+json"),
-            (String = "application/xml", example = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><sensor><id>01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90</id><name>boiler-temp</name><value type=\"number\">21.5</value><status>active</status><revision type=\"number\">42</revision><link rel=\"self\" href=\"http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"/></sensor>"),
+            (String = "application/xml"),
         ), headers(
             ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String), ("Vary" = String),
-            ("Content-Encoding" = String),
         )),
         (status = 304, description = "It is what the client has", headers(
-            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String),
+            ("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String), ("Vary" = String),
         )),
         ReadProblems,
     ),
@@ -84,12 +83,11 @@ pub async fn read(
     let form = Form::choose(&request, &Form::OF_SENSOR)?;
     let precondition = conditional::of_read(request.headers(), form, &state);
     match query.0.revision {
-        None => answer(form, &target, find(&target, &precondition, &state).await?, &state),
+        None => answer(form, &target, "", find(&target, &precondition, &state).await?, &state),
         Some(revision) => {
             let record = past(&target, revision, &state).await?;
             let found = check(record, &precondition, &target, &state)?;
-            // A revision has no other URL.
-            answer(form, &SensorRef::Id(found.0.id), found, &state)
+            answer(form, &target, &format!("?revision={revision}"), found, &state)
         }
     }
 }
@@ -131,20 +129,22 @@ impl PlainRead {
 
     fn respond(&self, found: Result<(Record, bool), Problem>, state: &HttpState) -> HttpResponse {
         found
-            .and_then(|found| answer(self.form, &self.target, found, state))
+            .and_then(|found| answer(self.form, &self.target, "", found, state))
             .unwrap_or_else(HttpResponse::from_error)
     }
 }
 
-/// The answer with the sensor that was found at `target`, and whether the client has it already.
+/// The answer with the sensor that was found at `target` with this query, and whether the client has it already.
 fn answer(
     form: Form,
     target: &SensorRef,
+    query: &str,
     (record, unchanged): (Record, bool),
     state: &HttpState,
 ) -> Result<HttpResponse, Problem> {
     let is_canonical = matches!(target, SensorRef::Id(_));
-    let canonical = (!is_canonical).then(|| state.links().sensor_url(&SensorRef::Id(record.id)));
+    let canonical = || format!("{}{query}", state.links().sensor_url(&SensorRef::Id(record.id)));
+    let canonical = (!is_canonical).then(canonical);
     let response = if unchanged {
         not_modified(form, record.revision, state)
     } else {

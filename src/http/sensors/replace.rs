@@ -35,15 +35,16 @@ problem_responses!(ReplaceProblems:
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})),
     responses(
         (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
-            ("Preference-Applied" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
+            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
         )),
         (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String),
-            ("Preference-Applied" = String),
+            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
+            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
         )),
         (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Preference-Applied" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
+            ("Preference-Applied" = String),
         )),
         ReplaceProblems,
     ),

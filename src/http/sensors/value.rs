@@ -44,7 +44,7 @@ problem_responses!(ReportProblems:
             ("Vary" = String),
         )),
         (status = 304, description = "It is what the client has", headers(
-            ("ETag" = String), ("Cache-Control" = String), ("Vary" = String),
+            ("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String), ("Vary" = String),
         )),
         ReadValueProblems,
     ),
@@ -107,11 +107,12 @@ fn shown(record: &Record, form: Form) -> Result<Option<String>, Problem> {
     ), description = "The value"),
     responses(
         (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String),
-            ("Preference-Applied" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
+            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
         )),
         (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Preference-Applied" = String),
+            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
+            ("Preference-Applied" = String),
         )),
         ReportProblems,
     ),
@@ -124,14 +125,10 @@ pub async fn report(
     body: Body<Report>,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    let SensorPath(target) = path;
     let precondition = conditional::of_write(request.headers(), &state);
-    let sensor = state.links().sensor_url(&target);
-    let response = plan(target, precondition, body.input())
+    plan(path.0, precondition, body.input())
         .run(request.headers(), &state)
-        .await?;
-    let shows_sensor = response.status() == StatusCode::OK;
-    Ok(read::located(response, shows_sensor.then_some(sensor)))
+        .await
 }
 
 /// The write that the body asks for.

@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use super::{of_refusal, refused, represent, version};
 use crate::clock;
-use crate::domain::{Change, Moment, Precondition, Refusal, Sensor, SensorRef, Version};
+use crate::domain::{Change, Moment, Precondition, Refusal, Revision, Sensor, SensorId, SensorRef, Version};
 use crate::http::HttpState;
 use crate::http::preference::{self, Content, Preferences};
 use crate::http::problem::Problem;
@@ -19,11 +19,27 @@ type Make = Decide;
 /// A write that is ready to be run.
 pub struct Plan {
     target: SensorRef,
-    precondition: Precondition,
-    /// Whether there has to be a sensor.
-    needs_sensor: bool,
+    terms: Terms,
     make: Result<Make, Problem>,
     once: Option<Once>,
+}
+
+/// What has to be so before a write, whatever it makes of the sensor.
+#[derive(Clone)]
+struct Terms {
+    precondition: Precondition,
+    subject: Subject,
+}
+
+/// What the precondition of a write is about.
+#[derive(Clone, Copy, PartialEq)]
+enum Subject {
+    /// The list, to which it adds.
+    List,
+    /// A sensor that may be there or not.
+    Sensor,
+    /// A sensor that has to be there.
+    ExistingSensor,
 }
 
 /// What becomes of a plan in a batch.
@@ -39,13 +55,22 @@ impl Plan {
     where
         M: FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send + 'static,
     {
+        let subject = Subject::Sensor;
         Self {
             target,
-            precondition,
-            needs_sensor: false,
+            terms: Terms { precondition, subject },
             make: make.map(|make| Box::new(make) as Make),
             once: None,
         }
+    }
+
+    /// A write that adds a sensor of this id to the list.
+    pub fn of_list<M>(id: SensorId, precondition: Precondition, make: Result<M, Problem>) -> Self
+    where
+        M: FnOnce(Moment) -> Change + Send + 'static,
+    {
+        let make = make.map(|make| move |_: Option<&Sensor>, moment: Moment| Ok(make(moment)));
+        Self::new(SensorRef::Id(id), precondition, make).about(Subject::List)
     }
 
     /// A write of a sensor that has to be there.
@@ -56,10 +81,12 @@ impl Plan {
         let make = make.map(|make| {
             move |current: Option<&Sensor>, moment: Moment| make(current.ok_or(Refusal::NotFound)?, moment)
         });
-        Self {
-            needs_sensor: true,
-            ..Self::new(target, precondition, make)
-        }
+        Self::new(target, precondition, make).about(Subject::ExistingSensor)
+    }
+
+    fn about(mut self, subject: Subject) -> Self {
+        self.terms.subject = subject;
+        self
     }
 
     /// A write that cannot be one, whatever the state is.
@@ -86,11 +113,7 @@ impl Plan {
     #[must_use]
     pub fn into_attempt(self) -> (Attempt, (SensorRef, Decide)) {
         let Self {
-            target,
-            precondition,
-            needs_sensor,
-            make,
-            ..
+            target, terms, make, ..
         } = self;
         let (make, problem) = match make {
             Ok(make) => (make, None),
@@ -103,7 +126,7 @@ impl Plan {
             target: target.clone(),
             problem,
         };
-        (attempt, (target, decide(precondition, needs_sensor, make)))
+        (attempt, (target, decide(terms, make)))
     }
 
     /// Runs it and answers.
@@ -113,17 +136,16 @@ impl Plan {
     pub async fn run(self, headers: &HeaderMap, state: &HttpState) -> Result<HttpResponse, Problem> {
         let Self {
             target,
-            precondition,
-            needs_sensor,
+            terms,
             make,
             once,
         } = self;
         let _claim = once.as_ref().map(|once| state.running.claim(&once.key)).transpose()?;
         let make = match make {
             Ok(make) => make,
-            Err(problem) => return Err(bad_body(problem, &target, &precondition, needs_sensor, state).await),
+            Err(problem) => return Err(bad_body(problem, &target, &terms, state).await),
         };
-        let decide = decide(precondition, needs_sensor, make);
+        let decide = decide(terms, make);
         let outcome = state.store.write_once(target.clone(), decide, once).await;
         outcome
             .map(|outcome| written(outcome, Preferences::of(headers).content, state))
@@ -134,47 +156,46 @@ impl Plan {
 impl Attempt {
     /// Why it was not done.
     #[must_use]
-    pub fn problem(self, error: WriteError, state: &HttpState) -> Problem {
-        match (error, self.problem) {
+    pub fn problem(&self, error: WriteError, state: &HttpState) -> Problem {
+        match (error, &self.problem) {
             (
                 WriteError::Refused {
                     refusal: Refusal::Unusable,
                     ..
                 },
                 Some(problem),
-            ) => problem,
+            ) => problem.clone(),
             (error, _) => refused(error, &self.target, state),
         }
     }
 }
 
-fn decide(precondition: Precondition, needs_sensor: bool, make: Make) -> Decide {
+fn decide(terms: Terms, make: Make) -> Decide {
     Box::new(move |current, moment| {
-        judge(&precondition, needs_sensor, current.map(Version::from))?;
+        terms.judge(current.map(Version::from), moment.head())?;
         make(current, moment)
     })
 }
 
-fn judge(precondition: &Precondition, needs_sensor: bool, current: Option<Version>) -> Result<(), Refusal> {
-    if needs_sensor && current.is_none() {
-        return Err(Refusal::NotFound);
+impl Terms {
+    /// `head` is the newest revision.
+    fn judge(&self, current: Option<Version>, head: Revision) -> Result<(), Refusal> {
+        match self.subject {
+            Subject::List => self.precondition.check_list(head),
+            Subject::ExistingSensor if current.is_none() => Err(Refusal::NotFound),
+            Subject::Sensor | Subject::ExistingSensor => self.precondition.check(current),
+        }
     }
-    precondition.check(current)
 }
 
 /// The problem of a request whose body cannot be used. What comes before the body in the order of the checks goes first.
-async fn bad_body(
-    body: Problem,
-    target: &SensorRef,
-    precondition: &Precondition,
-    needs_sensor: bool,
-    state: &HttpState,
-) -> Problem {
+async fn bad_body(body: Problem, target: &SensorRef, terms: &Terms, state: &HttpState) -> Problem {
     let current = match state.store.get(target).await {
         Ok(current) => current,
         Err(error) => return error.into(),
     };
-    match judge(precondition, needs_sensor, current.as_ref().map(version)) {
+    let head = *state.store.head().borrow();
+    match terms.judge(current.as_ref().map(version), head) {
         Err(refusal) => of_refusal(
             refusal,
             current.map(|record| (record.id, record.revision)),
@@ -187,33 +208,39 @@ async fn bad_body(
 
 /// The answer to a write that is committed.
 pub fn written(outcome: Outcome, content: Option<Content>, state: &HttpState) -> HttpResponse {
-    let (mut response, location) = match outcome {
+    let (status, record) = match outcome {
         Outcome::Created(record) => {
             tracing::debug!(sensor = %record.id, revision = record.revision.get(), "sensor created");
-            let url = state.links().sensor_url(&SensorRef::Id(record.id));
-            (represent(StatusCode::CREATED, &record, state), Some(url))
+            (StatusCode::CREATED, record)
         }
         Outcome::Modified(record) => {
             tracing::debug!(sensor = %record.id, revision = record.revision.get(), "sensor modified");
-            (represent(StatusCode::OK, &record, state), None)
+            (StatusCode::OK, record)
         }
-        Outcome::Unchanged(record) => (represent(StatusCode::OK, &record, state), None),
+        Outcome::Unchanged(record) => (StatusCode::OK, record),
         Outcome::Deleted(id, revision) => {
             tracing::debug!(sensor = %id, revision = revision.get(), "sensor deleted");
             return HttpResponse::NoContent().finish();
         }
     };
+    let mut response = represent(status, &record, state);
+    let url = HeaderValue::from_str(&state.links().sensor_url(&SensorRef::Id(record.id))).ok();
+    if status == StatusCode::CREATED
+        && let Some(url) = url.clone()
+    {
+        response.headers_mut().insert(header::LOCATION, url);
+    }
     if content == Some(Content::Minimal) {
-        if response.status() == StatusCode::OK {
+        if status == StatusCode::OK {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
         response.headers_mut().remove(header::CONTENT_TYPE);
         response = response.drop_body().map_into_boxed_body();
+    } else if let Some(url) = url {
+        // RFC 9110 §8.7: the body is what a GET of this URL gives now.
+        response.headers_mut().insert(header::CONTENT_LOCATION, url);
     }
     let headers = response.headers_mut();
-    if let Some(url) = location.and_then(|url| HeaderValue::from_str(&url).ok()) {
-        headers.insert(header::LOCATION, url);
-    }
     if let Some(content) = content {
         headers.insert(preference::PREFERENCE_APPLIED, content.applied());
     }

@@ -21,7 +21,7 @@ use crate::domain::{
     BoundingBox, Center, Circle, Filter, Label, Listing, Metadata, NamePattern, Order, Start, Timestamp, finite_number,
     number_text,
 };
-use crate::http::extract::{digits, parse_query, parsed, query_pairs};
+use crate::http::extract::{digits, instant, parse_query, parsed, query_pairs};
 use crate::http::problem::{self, Problem};
 use crate::wire::page::Fields;
 use crate::wire::representation::{LabelForm, StatusForm};
@@ -90,7 +90,7 @@ pub struct ListParameters {
     #[param(nullable = false, example = 24)]
     value_max: Option<f64>,
     /// `updated_at` is this instant or later: RFC 3339, a `+` in it written as `%2B`.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "instant")]
     #[param(value_type = Option<String>, format = "date-time", nullable = false, example = "2026-11-22T00:00:00Z")]
     updated_since: Option<Timestamp>,
     /// The location is in this box: west,south,east,north in degrees (RFC 7946). With west greater than east it lies across the
@@ -173,9 +173,37 @@ impl ListRequest {
     fn read(query: &str) -> Result<Self, String> {
         let is_metadata = |pair: &&str| name_of(pair).starts_with(METADATA);
         let (metadata, others): (Vec<_>, Vec<_>) = query.split('&').partition(is_metadata);
-        let parameters: ListParameters = parse_query(&others.join("&"))?;
-        let metadata = read_metadata(&metadata.join("&"))?;
-        parameters.into_request(metadata)
+        // Its name is any that begins so, which Serde cannot know.
+        let parameters: Result<ListParameters, _> = parse_query(&others.join("&")).map_err(|faults| {
+            faults.replace(
+                "no such parameter, expected",
+                "no such parameter, expected `metadata.KEY` or",
+            )
+        });
+        match (parameters, read_metadata(&metadata.join("&"))) {
+            (Ok(parameters), Ok(metadata)) => parameters.into_request(metadata),
+            (parameters, metadata) => {
+                let faults = [parameters.err(), metadata.err()];
+                Err(faults.into_iter().flatten().collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+
+    /// Checks that rows of sensors alone, which CSV has, are an answer.
+    ///
+    /// # Errors
+    /// 400 when more is asked for.
+    pub fn require_rows(&self) -> Result<(), Problem> {
+        let asks_for_links = self.fields.as_ref().is_some_and(|fields| fields.contains("links"));
+        let has_none = |parameter: &str, what: &str| {
+            let detail = format!("{parameter}: CSV has no {what}; ask for JSON, HAL or XML");
+            Err(Problem::new(&problem::MALFORMED_REQUEST, detail))
+        };
+        match (self.listing.count, asks_for_links) {
+            (true, _) => has_none("count", "place for the number of all sensors"),
+            (_, true) => has_none("fields", "links"),
+            (false, false) => Ok(()),
+        }
     }
 
     /// The same question as a query string, in one order and spelling, for the page that begins at `start`.
@@ -286,7 +314,7 @@ fn read_metadata(query: &str) -> Result<BTreeMap<String, String>, String> {
     }
     if metadata.len() > Filter::MAX_METADATA_MEMBERS {
         return Err(format!(
-            "{METADATA}: at most {} members can be looked for",
+            "{METADATA}KEY: at most {} members can be looked for at once",
             Filter::MAX_METADATA_MEMBERS
         ));
     }
