@@ -155,7 +155,7 @@ async fn every_wrong_query_parameter_is_named_and_what_is_allowed_said() {
             &[
                 "limit: it is there twice",
                 "limit: must be 1 to 500",
-                "colour: no such parameter, expected `metadata.KEY` or one of `limit`",
+                "colour: no such parameter, expected `metadata.KEY` or one of `limit`, `cursor`, `sort`, `fields`",
                 "sort: ",
                 "kind: ",
                 "metadata.: ",
