@@ -170,7 +170,10 @@ fn parse_pairs<T: DeserializeOwned>(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> R
         let what = error.into_inner().to_string();
         // Serde speaks of fields.
         let fault = match what.strip_prefix(&format!("unknown field `{name}`, ")) {
-            Some(known) => format!("{name}: no such parameter, {}", known.replace("no fields", "no parameters")),
+            Some(known) => format!(
+                "{name}: no such parameter, {}",
+                known.replace("no fields", "no parameters")
+            ),
             None => format!("{name}: {what}"),
         };
         (name, fault)

@@ -108,13 +108,13 @@ pub async fn batch(
     }
     let once = body.once(&request)?;
     let _claim = once.as_ref().map(|once| state.running.claim(&once.key)).transpose()?;
-    let form = body
+    let base = state.links().url("");
+    let (operations, atomic) = body
         .input()
         .json
-        .and_then(|json| BatchForm::read(json).map_err(Problem::invalid))?;
+        .and_then(|json| BatchForm::read(json, &base).map_err(Problem::invalid))?;
     let content = Preferences::of(request.headers()).content;
-    let (asked, writes): (Vec<_>, Vec<_>) = form
-        .operations
+    let (asked, writes): (Vec<_>, Vec<_>) = operations
         .into_iter()
         .map(|operation| attempt(operation, &state))
         .unzip();
@@ -131,7 +131,7 @@ pub async fn batch(
         (once, tell)
     });
     let id = clock::new_batch_id();
-    let done = state.store.write_batch(id, writes, form.atomic, once).await;
+    let done = state.store.write_batch(id, writes, atomic, once).await;
     let outcomes = match done.map_err(undone)? {
         BatchOutcome::Kept(outcomes) => outcomes,
         BatchOutcome::Done(outcomes) => attempts.tell(outcomes),

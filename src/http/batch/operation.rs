@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::MAX_OPERATIONS;
 use crate::domain::{Fault, SensorRef, escape};
-use crate::http::extract::{BodyType, Input, PLAIN_TEXT, Patch, Post, Put, Report, not_a_sensor, scalar};
+use crate::http::extract::{BodyType, Input, PLAIN_TEXT, Patch, Post, Put, Report, scalar};
 use crate::http::idempotency::IDEMPOTENCY_KEY;
 use crate::http::negotiation::media_type_of;
 use crate::http::preference::{Content, Preferences};
@@ -21,18 +21,18 @@ use crate::http::{HttpState, conditional};
 pub struct BatchForm {
     /// What to do, in this order.
     #[schema(min_items = 1, max_items = 500)]
-    pub operations: Vec<Operation>,
+    operations: Vec<OperationForm>,
     /// Whether all are undone when one cannot be done.
     #[serde(default = "yes")]
     #[schema(default = true, required = false)]
-    pub atomic: bool,
+    atomic: bool,
 }
 
 /// A write as it would be sent by itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BatchOperation)]
-pub struct Operation {
+pub struct OperationForm {
     /// POST, PUT, PATCH or DELETE.
     #[schema(pattern = "^(POST|PUT|PATCH|DELETE)$", example = "PUT")]
     method: String,
@@ -41,7 +41,7 @@ pub struct Operation {
         pattern = "^(https?://.+)?/sensors(/[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/value)?)?$",
         example = "/sensors/boiler-temp"
     )]
-    pub path: String,
+    path: String,
     /// The headers that mean something to the write: preconditions, `Prefer`, and `Content-Type` where it is not the usual one.
     #[serde(default)]
     #[schema(value_type = Object, required = false, example = json!({"If-Match": "*"}))]
@@ -52,18 +52,85 @@ pub struct Operation {
     body: Option<Json>,
 }
 
+/// A write of a batch.
+#[derive(Debug)]
+pub struct Operation {
+    verb: Verb,
+    /// As it was sent.
+    pub path: String,
+    headers: Map<String, Json>,
+    body: Option<Json>,
+}
+
+/// What it does to what.
+#[derive(Debug)]
+enum Verb {
+    Create,
+    Replace(SensorRef),
+    Patch(SensorRef),
+    Delete(SensorRef),
+    Report(SensorRef),
+}
+
+const PATHS: &str = "must be /sensors, /sensors/{sensor} or /sensors/{sensor}/value, with the id or the name of a sensor and without a query";
+
 impl BatchForm {
-    /// Reads a batch.
+    /// Reads a batch of a service whose links start with `base`.
     ///
     /// # Errors
-    /// Every fault of its form; what the operations ask for is judged when their turn comes.
-    pub fn read(json: Json) -> Result<Self, Vec<Fault>> {
+    /// Every fault of its form, before any operation is tried; what the operations ask for is judged when their turn comes.
+    pub fn read(json: Json, base: &str) -> Result<(Vec<Operation>, bool), Vec<Fault>> {
         let faults = faults_of_batch(&json);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let form = Self::deserialize(json).map_err(|error| vec![Fault::new("", error.to_string())])?;
+        let (mut operations, mut faults) = (Vec::with_capacity(form.operations.len()), Vec::new());
+        for (index, operation) in form.operations.into_iter().enumerate() {
+            match operation.read(base) {
+                Ok(operation) => operations.push(operation),
+                Err((member, detail)) => faults.push(Fault::new(format!("/operations/{index}/{member}"), detail)),
+            }
+        }
         if faults.is_empty() {
-            Self::deserialize(json).map_err(|error| vec![Fault::new("", error.to_string())])
+            Ok((operations, form.atomic))
         } else {
             Err(faults)
         }
+    }
+}
+
+impl OperationForm {
+    /// Or which member is wrong, and what is allowed.
+    fn read(self, base: &str) -> Result<Operation, (&'static str, String)> {
+        let path = self.path.strip_prefix(base).unwrap_or(&self.path);
+        let segments: Vec<&str> = path.split('/').collect();
+        let sensor = |sensor: &str| sensor.parse::<SensorRef>().map_err(|_| ("path", PATHS.to_owned()));
+        let (verb, methods) = match (&segments[..], self.method.as_str()) {
+            (["", "sensors"], method) => ((method == "POST").then_some(Verb::Create), "POST"),
+            (["", "sensors", name], method) => {
+                let sensor = sensor(name)?;
+                let verb = match method {
+                    "PUT" => Some(Verb::Replace(sensor)),
+                    "PATCH" => Some(Verb::Patch(sensor)),
+                    "DELETE" => Some(Verb::Delete(sensor)),
+                    _ => None,
+                };
+                (verb, "PUT, PATCH or DELETE")
+            }
+            (["", "sensors", name, "value"], method) => {
+                let sensor = sensor(name)?;
+                ((method == "PUT").then_some(Verb::Report(sensor)), "PUT")
+            }
+            _ => return Err(("path", PATHS.to_owned())),
+        };
+        let verb = verb.ok_or_else(|| ("method", format!("must be {methods} at {path}")))?;
+        Ok(Operation {
+            verb,
+            path: self.path,
+            headers: self.headers,
+            body: self.body,
+        })
     }
 }
 
@@ -99,8 +166,7 @@ fn faults_of_operation(json: &Json) -> Vec<Fault> {
         faults.push(Fault::new("/method", "must be POST, PUT, PATCH or DELETE"));
     }
     if !members.get("path").is_some_and(Json::is_string) {
-        let detail = "must be the path of the request: /sensors, /sensors/{sensor} or /sensors/{sensor}/value";
-        faults.push(Fault::new("/path", detail));
+        faults.push(Fault::new("/path", PATHS));
     }
     if members.get("headers").is_some_and(|headers| !headers.is_object()) {
         faults.push(Fault::new("/headers", "must be an object of texts"));
@@ -128,7 +194,7 @@ impl Operation {
     /// What its answer is to contain, when it says so.
     #[must_use]
     pub fn content(&self) -> Option<Content> {
-        Preferences::of(&self.headers().ok()?).content
+        Preferences::of(&header_map(&self.headers).ok()?).content
     }
 
     /// The write that it asks for: what its request by itself would be.
@@ -136,83 +202,51 @@ impl Operation {
     /// # Errors
     /// What keeps it from being one, in the order of the checks.
     pub fn plan(self, state: &HttpState) -> Result<Plan, Problem> {
-        let base = state.links().url("");
-        let path = self.path.strip_prefix(&base).unwrap_or(&self.path).to_owned();
-        if let Some((_, query)) = path.split_once('?') {
-            let detail = format!("path: a write has no query parameters, and there is ?{query}");
-            return Err(Problem::new(&problem::MALFORMED_REQUEST, detail));
-        }
-        let segments: Vec<&str> = path.split('/').collect();
-        let target = |sensor: &str| sensor.parse::<SensorRef>().map_err(|_| not_a_sensor());
-        let method = self.method.clone();
-        let headers = self.headers();
-        let precondition = |headers: &HeaderMap| conditional::of_write(headers, state);
-        match (&segments[..], method.as_str()) {
-            (["", "sensors"], "POST") => {
-                let headers = headers?;
-                Ok(create::plan(precondition(&headers), self.input::<Post>(&headers)?))
-            }
-            (["", "sensors", sensor], "PUT") => {
-                let (target, headers) = (target(sensor)?, headers?);
-                let input = self.input::<Put>(&headers)?;
-                Ok(replace::plan(target, precondition(&headers), input))
-            }
-            (["", "sensors", sensor], "PATCH") => {
-                let (target, headers) = (target(sensor)?, headers?);
-                let input = self.input::<Patch>(&headers)?;
-                Ok(patch::plan(target, precondition(&headers), input, state))
-            }
-            (["", "sensors", sensor], "DELETE") => Ok(delete::plan(target(sensor)?, precondition(&headers?))),
-            (["", "sensors", sensor, "value"], "PUT") => {
-                let (target, headers) = (target(sensor)?, headers?);
-                let input = self.input::<Report>(&headers)?;
-                Ok(value::plan(target, precondition(&headers), input))
-            }
-            (["", "sensors"] | ["", "sensors", _] | ["", "sensors", _, "value"], _) => Err(Problem::new(
-                &problem::MALFORMED_REQUEST,
-                format!("{method} {path} is none of the writes that a batch can have"),
-            )),
-            _ => Err(Problem::new(
-                &problem::NOT_FOUND,
-                format!("a batch writes sensors; {path} is none"),
-            )),
-        }
+        let Self {
+            verb, headers, body, ..
+        } = self;
+        let headers = header_map(&headers)?;
+        let precondition = conditional::of_write(&headers, state);
+        Ok(match verb {
+            Verb::Create => create::plan(precondition, input::<Post>(&headers, body)?),
+            Verb::Replace(sensor) => replace::plan(sensor, precondition, input::<Put>(&headers, body)?),
+            Verb::Patch(sensor) => patch::plan(sensor, precondition, input::<Patch>(&headers, body)?, state),
+            Verb::Delete(sensor) => delete::plan(sensor, precondition),
+            Verb::Report(sensor) => value::plan(sensor, precondition, input::<Report>(&headers, body)?),
+        })
     }
+}
 
-    fn headers(&self) -> Result<HeaderMap, Problem> {
-        let malformed =
-            |name: &str, detail: &str| Problem::new(&problem::MALFORMED_REQUEST, format!("{name}: {detail}"));
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let field = HeaderName::try_from(name.as_str()).map_err(|_| malformed(name, "is no name of a header"))?;
-            let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
-            let value = value.ok_or_else(|| malformed(name, "must be the text of a header"))?;
-            if field == IDEMPOTENCY_KEY {
-                return Err(malformed(name, "is for requests by themselves"));
-            }
-            if headers.contains_key(&field) {
-                return Err(malformed(name, "is there twice"));
-            }
-            headers.insert(field, value);
+fn header_map(members: &Map<String, Json>) -> Result<HeaderMap, Problem> {
+    let malformed = |name: &str, detail: &str| Problem::new(&problem::MALFORMED_REQUEST, format!("{name}: {detail}"));
+    let mut headers = HeaderMap::new();
+    for (name, value) in members {
+        let field = HeaderName::try_from(name.as_str()).map_err(|_| malformed(name, "is no name of a header"))?;
+        let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
+        let value = value.ok_or_else(|| malformed(name, "must be the text of a header"))?;
+        if field == IDEMPOTENCY_KEY {
+            return Err(malformed(name, "is for requests by themselves and for the batch"));
         }
-        Ok(headers)
+        if headers.contains_key(&field) {
+            return Err(malformed(name, "is there twice"));
+        }
+        headers.insert(field, value);
     }
+    Ok(headers)
+}
 
-    fn input<T: BodyType>(self, headers: &HeaderMap) -> Result<Input, Problem> {
-        let says = |name| headers.contains_key(name);
-        let media_type = if says(header::CONTENT_TYPE) || says(header::CONTENT_ENCODING) {
-            media_type_of(headers, T::MEDIA_TYPES, T::ADVERTISE)?
-        } else {
-            T::MEDIA_TYPES[0]
-        };
-        let missing = || Problem::new(&problem::MALFORMED_JSON, "the operation has no body");
-        let json = match self.body {
-            Some(Json::String(text)) if media_type == PLAIN_TEXT => scalar(text.as_bytes()),
-            Some(_) if media_type == PLAIN_TEXT => {
-                Err(Problem::new(&problem::MALFORMED_REQUEST, "text/plain is a text"))
-            }
-            body => body.ok_or_else(missing),
-        };
-        Ok(Input { media_type, json })
-    }
+fn input<T: BodyType>(headers: &HeaderMap, body: Option<Json>) -> Result<Input, Problem> {
+    let says = |name| headers.contains_key(name);
+    let media_type = if says(header::CONTENT_TYPE) || says(header::CONTENT_ENCODING) {
+        media_type_of(headers, T::MEDIA_TYPES, T::ADVERTISE)?
+    } else {
+        T::MEDIA_TYPES[0]
+    };
+    let missing = || Problem::new(&problem::MALFORMED_JSON, "the operation has no body");
+    let json = match body {
+        Some(Json::String(text)) if media_type == PLAIN_TEXT => scalar(text.as_bytes()),
+        Some(_) if media_type == PLAIN_TEXT => Err(Problem::new(&problem::MALFORMED_REQUEST, "text/plain is a text")),
+        body => body.ok_or_else(missing),
+    };
+    Ok(Input { media_type, json })
 }
