@@ -12,9 +12,11 @@ use tokio::time::sleep;
 
 use super::writer::MAX_GROUP;
 
-/// How long more than a group's worth may be under way: a burst that takes longer is none. And how long the writer has had nothing
-/// to do when too much is over.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long more than a group's worth may be under way, as each group finds it: a burst that takes longer is none. Those who came
+/// until then wait for each other, so that more patience makes more of them slow.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// How long the writer has had nothing to do when too much is over.
+const REST: Duration = Duration::from_millis(50);
 /// How long nobody was refused when too much is over.
 const CALM: Duration = Duration::from_secs(1);
 /// How many may be under way while there is too much to do: so many clients can write one thing after the other, on however slow a
@@ -167,7 +169,7 @@ impl State {
     /// Those who were refused may be back at once, so that a moment without work does not say that it is over.
     fn calm_down(&mut self) {
         let Some(refused_at) = self.refused_at else { return };
-        if refused_at.elapsed() > CALM || self.idle_since.is_some_and(|since| since.elapsed() > PATIENCE) {
+        if refused_at.elapsed() > CALM || self.idle_since.is_some_and(|since| since.elapsed() > REST) {
             tracing::info!("all writes are taken again");
             self.refused_at = None;
             self.crowded_since = None;
