@@ -25,9 +25,9 @@ use super::idempotency;
 use super::negotiation::{media_type_of, require_acceptable};
 use super::problem::{self, Problem};
 use crate::config::HttpLimits;
-use crate::domain::{Fault, SensorRef, Timestamp};
+use crate::domain::{SensorRef, Timestamp};
 use crate::store::Once;
-use crate::wire::json::{self, ParseError};
+use crate::wire::json;
 
 /// The sensor that the path addresses: `/sensors/{sensor}`.
 #[derive(Debug, Clone)]
@@ -174,7 +174,10 @@ fn parse_pairs<T: DeserializeOwned>(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> R
                 "{name}: no such parameter, {}",
                 known.replace("no fields", "no parameters")
             ),
-            None => format!("{name}: {what}"),
+            None => match what.split_once("`, expected ") {
+                Some((unknown, known)) if unknown.starts_with("unknown variant") => format!("{name}: must be {known}"),
+                _ => format!("{name}: {what}"),
+            },
         };
         (name, fault)
     })
@@ -268,7 +271,7 @@ impl<T> Body<T> {
 pub struct Input {
     /// Its media type, one of those that the operation takes.
     pub media_type: &'static str,
-    /// The JSON, or why there is none: 400 with line and column, or 422 for an integer that is too long for any type.
+    /// The JSON, or why there is none: 400 with line and column.
     pub json: Result<Json, Problem>,
 }
 
@@ -276,9 +279,14 @@ fn parse(bytes: &[u8]) -> Result<Json, Problem> {
     if bytes.is_empty() {
         return Err(Problem::new(&problem::MALFORMED_JSON, "the body is empty"));
     }
-    json::parse(bytes).map_err(|error| match error {
-        ParseError::Malformed(error) => Problem::new(&problem::MALFORMED_JSON, error.to_string()),
-        ParseError::HugeInteger => Problem::invalid(vec![Fault::new("", error.to_string())]),
+    json::parse(bytes).map_err(|error| {
+        let said = error.to_string();
+        // In the words of JSON, not of its parser.
+        let detail = said
+            .replace("EOF while parsing", "the body ends in")
+            .replace("expected ident", "expected true, false or null")
+            .replace("unexpected end of hex escape", "half of a surrogate pair");
+        Problem::new(&problem::MALFORMED_JSON, detail)
     })
 }
 
@@ -288,7 +296,6 @@ pub fn scalar(bytes: &[u8]) -> Result<Json, Problem> {
         .map_err(|error| Problem::new(&problem::MALFORMED_REQUEST, format!("the text is not UTF-8: {error}")))?;
     match json::parse(bytes) {
         Ok(scalar @ (Json::Number(_) | Json::Bool(_))) => Ok(scalar),
-        Err(ParseError::HugeInteger) => parse(bytes),
         _ => Ok(Json::from(text)),
     }
 }

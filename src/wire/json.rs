@@ -4,40 +4,34 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
-use thiserror::Error;
 
 /// The deepest nesting of objects and arrays in a request body.
 pub const MAX_DEPTH: usize = 32;
 
-/// Why a body is not taken.
-#[derive(Debug, Error)]
-pub enum ParseError {
-    /// It is not JSON as it is read here: what is wrong and where (line and column), for a person.
-    #[error(transparent)]
-    Malformed(#[from] serde_json::Error),
-    /// It has an integer that even 64 bits do not hold, which `serde_json` would turn into a double in silence.
-    #[error("an integer must be within ±2^53")]
-    HugeInteger,
-}
-
-/// Parses a whole body: one JSON text, nothing after it.
+/// Parses a whole body: one JSON text, nothing after it. An integer that 64 bits do not hold becomes the outermost that they hold: further
+/// out than any that means something here, so that whoever looks at it refuses it, and whoever does not passes it over.
 ///
-/// `serde_json` alone would keep the last of two equal members in silence and nest 128 deep.
+/// `serde_json` alone would keep the last of two equal members in silence, nest 128 deep, and make such an integer a double.
 ///
 /// # Errors
 /// Also for a number that no double can hold (`1e400`), a lone surrogate, a byte order mark and bytes that are not UTF-8.
-pub fn parse(body: &[u8]) -> Result<Json, ParseError> {
+pub fn parse(body: &[u8]) -> serde_json::Result<Json> {
+    let json = parse_doubles(body)?;
+    match clamp_integers(body) {
+        Some(clamped) => parse_doubles(&clamped),
+        None => Ok(json),
+    }
+}
+
+fn parse_doubles(body: &[u8]) -> serde_json::Result<Json> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let json = Strict { depth: 0 }.deserialize(&mut deserializer)?;
     deserializer.end()?;
-    if has_huge_integer(body) {
-        return Err(ParseError::HugeInteger);
-    }
     Ok(json)
 }
 
-/// Whether valid JSON has, outside its texts, an integer that neither `u64` nor `i64` holds.
-fn has_huge_integer(json: &[u8]) -> bool {
+/// Valid JSON with every integer that neither `u64` nor `i64` holds, outside its texts, replaced; `None` when there is none.
+fn clamp_integers(json: &[u8]) -> Option<Vec<u8>> {
     const SHORTEST: usize = 20;
     let (mut in_text, mut after_backslash) = (false, false);
     let numbers = json.split(|byte| {
@@ -51,9 +45,28 @@ fn has_huge_integer(json: &[u8]) -> bool {
         let text = std::str::from_utf8(number).unwrap_or_default();
         text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok()
     };
-    numbers
-        .into_iter()
-        .any(|number| number.len() >= SHORTEST && is_integer(number) && !is_held(number))
+    let (mut clamped, mut done, mut end) = (Vec::new(), 0, 0);
+    for number in numbers {
+        let start = end;
+        end = start + number.len();
+        if number.len() >= SHORTEST && is_integer(number) && !is_held(number) {
+            let outermost = if number.starts_with(b"-") {
+                i64::MIN.to_string()
+            } else {
+                u64::MAX.to_string()
+            };
+            clamped.extend_from_slice(&json[done..start]);
+            clamped.extend_from_slice(outermost.as_bytes());
+            done = end;
+        }
+        // The byte between two of them.
+        end += 1;
+    }
+    if done == 0 {
+        return None;
+    }
+    clamped.extend_from_slice(&json[done..]);
+    Some(clamped)
 }
 
 /// A JSON value at some depth of nesting.
@@ -181,22 +194,25 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_that_64_bits_do_not_hold_is_refused_and_nothing_else_is_taken_for_one() {
-        for body in [
-            "[100000000000000000000]",
-            "{\"a\":-9223372036854775809}",
-            "18446744073709551616",
+    fn an_integer_that_64_bits_do_not_hold_is_the_outermost_and_nothing_else_is_taken_for_one() {
+        for (body, clamped) in [
+            ("[100000000000000000000, 1]", "[18446744073709551615,1]"),
+            (
+                "{\"a\":-9223372036854775809,\"b\":123456789012345678901}",
+                "{\"a\":-9223372036854775808,\"b\":18446744073709551615}",
+            ),
+            ("18446744073709551616", "18446744073709551615"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("\"123456789012345678901\"", "\"123456789012345678901\""),
+            (
+                "[\"\\\\\",1,\"12345678901234567890123\"]",
+                "[\"\\\\\",1,\"12345678901234567890123\"]",
+            ),
         ] {
-            assert!(matches!(parse(body.as_bytes()), Err(ParseError::HugeInteger)), "{body}");
+            assert_eq!(parse(body.as_bytes()).unwrap().to_string(), clamped, "{body}");
         }
-        for body in [
-            "1e20",
-            "0.12345678901234567890123",
-            "\"123456789012345678901\"",
-            "\"\\\"123456789012345678901\"",
-            "[\"\\\\\",1,\"12345678901234567890123\"]",
-        ] {
-            assert!(parse(body.as_bytes()).is_ok(), "{body}");
+        for body in ["1e20", "0.12345678901234567890123", "\"\\\"123456789012345678901\""] {
+            assert!(clamp_integers(body.as_bytes()).is_none(), "{body}");
         }
     }
 

@@ -167,6 +167,10 @@ async fn every_wrong_query_parameter_is_named_and_what_is_allowed_said() {
             "/sensors/s1?a=1&b=2",
             &["a: no such parameter", "b: no such parameter", "`revision`"],
         ),
+        (
+            "/sensors?status=asleep&count=all",
+            &["status: must be `active` or `inactive`", "count: must be `exact`"],
+        ),
         ("/?x=1", &["x: no such parameter, there are no parameters"]),
         (
             "/sensors/s1/history?from=2026-11-22T11:00:00+01:00&to=now",

@@ -205,3 +205,50 @@ async fn a_patch_is_judged_by_what_it_makes_of_the_sensor() {
     assert!(refused.problem().pointers[0].starts_with("/location"));
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_integer_that_64_bits_do_not_hold_is_pointed_at_where_it_means_something_and_passed_over_where_not() {
+    const HUGE: &str = "100000000000000000000";
+    let service = Service::start().await;
+    service.create(&json!({"name": "s1"})).await;
+    let media_type = [("content-type", "application/json")];
+    let body = format!(r#"{{"name":"a b","unit":"","value":-{HUGE},"metadata":{{"x":{HUGE}}},"foo":{HUGE}}}"#);
+    let refused = service.request("POST", "/sensors", &media_type, body).await.expect(422);
+    assert_eq!(
+        refused.problem().pointers,
+        ["/foo", "/metadata/x", "/name", "/unit", "/value"]
+    );
+    let body = format!(r#"{{"value":1,"revision":{HUGE}}}"#);
+    service
+        .request("PUT", "/sensors/s1", &media_type, body)
+        .await
+        .expect(200);
+    let patch = [("content-type", "application/json-patch+json")];
+    let body = format!(
+        r#"[{{"op":"test","path":"/value","value":1,"x":{HUGE}}},{{"op":"test","path":"/value","value":{HUGE}}}]"#
+    );
+    let refused = service.request("PATCH", "/sensors/s1", &patch, body).await.expect(409);
+    assert!(
+        refused.problem().detail.starts_with("operation 1"),
+        "{}",
+        refused.text()
+    );
+    let text = [("content-type", "text/plain")];
+    service
+        .request("PUT", "/sensors/s1/value", &text, HUGE)
+        .await
+        .expect(422);
+    let body = format!(
+        r#"{{"atomic":false,"operations":[{{"method":"PATCH","path":"/sensors/s1","body":{{"kind":"k"}}}},{{"method":"PATCH","path":"/sensors/s1","body":{{"value":{HUGE}}}}}]}}"#
+    );
+    let outcomes = service
+        .request("POST", "/batch", &media_type, body)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&outcomes["outcomes"][0]["status"], &outcomes["outcomes"][1]["status"]),
+        (&json!(200), &json!(422))
+    );
+    service.finish().await;
+}
