@@ -9,6 +9,7 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::Schema;
 use utoipa_actix_web::OpenApiFactory;
 
+use super::extract::{BodyType, Patch, Post};
 use super::problem::{self, Problem};
 
 /// Comes after the operations of a path, to answer every other method.
@@ -39,10 +40,23 @@ pub async fn unknown(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::of_kind(&problem::NOT_FOUND))
 }
 
+/// With the media types that a POST and a PATCH take (RFC 5789 §3.1).
 fn options(methods: HeaderValue) -> HttpResponse {
-    HttpResponse::NoContent()
-        .insert_header((header::ALLOW, methods))
-        .finish()
+    let has = |method: &str| {
+        methods
+            .to_str()
+            .is_ok_and(|methods| methods.split(", ").any(|own| own == method))
+    };
+    let (has_post, has_patch) = (has("POST"), has("PATCH"));
+    let mut response = HttpResponse::NoContent();
+    response.insert_header((header::ALLOW, methods));
+    if has_post {
+        response.insert_header((Post::ADVERTISE, Post::MEDIA_TYPES.join(", ")));
+    }
+    if has_patch {
+        response.insert_header((Patch::ADVERTISE, Patch::MEDIA_TYPES.join(", ")));
+    }
+    response.finish()
 }
 
 impl HttpServiceFactory for Allow {

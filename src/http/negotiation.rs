@@ -1,7 +1,7 @@
 //! Media types: which the client accepts, which it sends.
 
 use actix_web::HttpMessage;
-use actix_web::http::header::{self, Accept, Header, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue, QualityItem};
 use mime::Mime;
 
 use super::coding::AcceptedCodings;
@@ -9,6 +9,17 @@ use super::problem::{self, Problem};
 
 /// What an answer depends on that has several forms, beside the URL: `Vary`.
 pub const BY_FORM_AND_CODING: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+
+/// The elements of a field that is a list (RFC 9110 §5.6.1): a comma in a quoted string separates none.
+pub fn elements(field: &str) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    field.split(move |character| {
+        let separates = character == ',' && !is_quoted;
+        is_quoted ^= character == '"' && !is_escaped;
+        is_escaped = character == '\\' && is_quoted && !is_escaped;
+        separates
+    })
+}
 
 /// Checks that the client accepts `offered`, a media type without parameters.
 ///
@@ -37,9 +48,12 @@ pub fn choose<'a>(request: &impl HttpMessage, offered: &[&'a str]) -> Result<&'a
     if headers.get_all(header::ACCEPT).all(HeaderValue::is_empty) {
         return Ok(first);
     }
-    let Ok(Accept(ranges)) = Accept::parse(request) else {
-        return Err(refused("the Accept header cannot be read".to_owned()));
-    };
+    let fields = headers.get_all(header::ACCEPT).filter_map(|field| field.to_str().ok());
+    // What cannot be read is no range.
+    let ranges: Vec<QualityItem<Mime>> = fields
+        .flat_map(elements)
+        .filter_map(|range| range.trim().parse().ok())
+        .collect();
     let liking = |offered: &Mime| {
         // RFC 9110 §12.5.1: of the ranges that fit, the most specific one decides.
         let fitting = ranges
@@ -90,7 +104,8 @@ pub fn media_type_of(
                 .unwrap_or_else(|_| header::HeaderValue::from_static("*/*")),
         )
     };
-    if headers.contains_key(header::CONTENT_ENCODING) {
+    let is_identity = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).all(is_identity) {
         // RFC 9110 §12.5.3: which codings would be taken.
         return Err(refused("a body is taken without a Content-Encoding".to_owned())
             .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));

@@ -2,6 +2,8 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::negotiation::elements;
+
 /// The header that tells which preference was obeyed.
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -62,17 +64,6 @@ impl Preferences {
         }
         preferences
     }
-}
-
-/// The elements of a field that is a list (RFC 9110 §5.6.1): a comma in a quoted string separates none.
-fn elements(field: &str) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    field.split(move |character| {
-        let separates = character == ',' && !is_quoted;
-        is_quoted ^= character == '"' && !is_escaped;
-        is_escaped = character == '\\' && is_quoted && !is_escaped;
-        separates
-    })
 }
 
 #[cfg(test)]

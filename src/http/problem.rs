@@ -261,9 +261,11 @@ impl Problem {
         }
     }
 
-    /// The same problem of an operation of a batch: the pointers lead into the batch.
+    /// The same problem of an operation of a batch: the pointers lead into the batch, and of the headers only that stays which is not
+    /// about the resource of the operation.
     #[must_use]
     pub fn of_operation(mut self, index: usize) -> Self {
+        self.headers.retain(|(name, _)| name == header::ETAG);
         self.index = u16::try_from(index).ok();
         for fault in &mut self.errors {
             fault.pointer = format!("/operations/{index}/body{}", fault.pointer);

@@ -29,8 +29,8 @@ pub enum WriteError {
         refusal: Refusal,
         /// The sensor as it is, where there is one.
         current: Option<Box<Record>>,
-        /// Whether an earlier change of the same batch is why, which was undone by now.
-        by_batch: bool,
+        /// Whether earlier changes of the same batch, undone by now, had made something else of it.
+        after_others: bool,
     },
     /// Another sensor has the name.
     #[error("the name is taken")]

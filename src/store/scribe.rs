@@ -67,7 +67,7 @@ impl Scribe {
                 return Ok(Err(WriteError::Refused {
                     refusal,
                     current: record.map(Box::new),
-                    by_batch: false,
+                    after_others: false,
                 }));
             }
         };
@@ -247,12 +247,12 @@ impl Scribe {
             WriteError::Refused {
                 refusal,
                 current,
-                by_batch,
+                after_others,
             } => {
                 let revision = |record: &Option<Box<Record>>| record.as_ref().map(|record| record.revision);
                 let was_there = revision(current);
                 *current = find(target)?.map(Box::new);
-                *by_batch = match refusal {
+                *after_others = match refusal {
                     Refusal::ListPreconditionFailed(_) => are_any,
                     _ => revision(current) != was_there,
                 };

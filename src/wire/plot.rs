@@ -225,7 +225,12 @@ fn caption<'a>(area: &Area<'a>, history: &HistoryForm, chart: &Chart) -> anyhow:
         facts.push(format!("{count} {values}, {from} to {to} UTC"));
     }
     if chart.left_out > 0 {
-        facts.push(format!("{} not shown, being no numbers", chart.left_out));
+        let reason = if chart.levels.is_empty() {
+            "being no numbers"
+        } else {
+            "having no level"
+        };
+        facts.push(format!("{} not shown, {reason}", chart.left_out));
     }
     let right = font(13).pos(plotters::style::text_anchor::Pos::new(
         plotters::style::text_anchor::HPos::Right,

@@ -128,6 +128,7 @@ async fn an_atomic_batch_is_done_as_a_whole_or_not_at_all() {
         let refused = batch(&service, &body).await;
         assert_eq!(refused.status, status, "{operation}: {}", refused.text());
         assert_eq!(refused.json()["index"], 2, "{operation}");
+        assert_eq!(refused.header("accept-patch"), None, "a batch takes no PATCH");
         if status == 412 {
             assert_eq!(
                 refused.etag(),
@@ -322,7 +323,6 @@ async fn what_an_earlier_operation_made_so_is_told_to_be() {
             "If-None-Match: the sensor is there already",
         ),
         (json!([delete, change]), 404, "there is no sensor s1"),
-        (json!([inactive, report]), 409, "inactive"),
         (json!([change, add]), 412, "If-Match: the list has another state"),
     ] {
         let refused = batch(&service, &json!({"operations": operations})).await.expect(status);
@@ -337,8 +337,25 @@ async fn what_an_earlier_operation_made_so_is_told_to_be() {
             assert_eq!(refused.etag(), made.etag(), "{}", refused.text());
         }
     }
-    let refused = batch(&service, &json!({"operations": [create, again.clone(), again]})).await;
-    assert!(refused.expect(412).problem().detail.contains("earlier operation"));
+    let tried = batch(&service, &json!({"operations": [inactive, report]}))
+        .await
+        .expect(409);
+    assert!(
+        tried.problem().detail.contains("the operations before it"),
+        "{}",
+        tried.text()
+    );
+    let wrong = json!({"method": "PATCH", "path": "/sensors/s1", "body": {"value": []}});
+    let other = json!({"method": "PATCH", "path": "/sensors/s1", "headers": {"if-match": "\"x\""}, "body": {}});
+    let never =
+        json!({"method": "POST", "path": "/sensors", "headers": {"if-none-match": "*"}, "body": {"name": "s3"}});
+    for (operation, status) in [(wrong, 422), (other, 412), (never, 412)] {
+        let refused = batch(&service, &json!({"operations": [change, operation]}))
+            .await
+            .expect(status);
+        let detail = refused.problem().detail;
+        assert!(!detail.contains("operation"), "no other operation is why: {detail}");
+    }
     assert_eq!(service.store_revision().await, 1);
     service.finish().await;
 }

@@ -112,6 +112,8 @@ async fn an_accept_header_that_nothing_satisfies_is_406_and_the_usual_ones_are_s
         }
         for accept in [
             "",
+            "application/json;profile=\"a,b\"",
+            "text/html;q=x, application/json",
             "*/*",
             "application/*",
             "application/json",

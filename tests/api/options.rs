@@ -22,6 +22,8 @@ async fn options_answers_204_and_the_verbs_of_the_route() {
     service.create(&json!({"name": "s1"})).await;
     let sensors = service.request("OPTIONS", "/sensors", &[], "").await.expect(204);
     assert_eq!(sensors.allow(), ["GET", "HEAD", "OPTIONS", "POST"]);
+    assert_eq!(sensors.header("accept-post"), Some("application/json"));
+    assert_eq!(sensors.header("accept-patch"), None);
     for path in [
         "/sensors/s1",
         "/sensors/nobody",
@@ -29,6 +31,12 @@ async fn options_answers_204_and_the_verbs_of_the_route() {
     ] {
         let sensor = service.request("OPTIONS", path, &[], "").await.expect(204);
         assert_eq!(sensor.allow(), SENSOR, "{path}");
+        assert!(
+            sensor
+                .header("accept-patch")
+                .unwrap()
+                .contains("application/json-patch+json")
+        );
     }
     let batch = service.request("OPTIONS", "/batch", &[], "").await.expect(204);
     assert_eq!(batch.allow(), ["OPTIONS", "POST"]);

@@ -128,6 +128,11 @@ async fn another_media_type_is_415_and_names_the_ones_that_are_taken() {
         assert!(accepted.contains("application/json"), "{content_type}: {accepted}");
         service.request("PUT", "/sensors/s1", &headers, "{}").await.expect(415);
     }
+    let identity = [("content-type", "application/json"), ("content-encoding", "Identity")];
+    service
+        .request("PATCH", "/sensors/s1", &identity, "{}")
+        .await
+        .expect(200);
     let encoded = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let refused = service
         .request("PATCH", "/sensors/s1", &encoded, "{}")

@@ -225,7 +225,7 @@ fn header_map(members: &Map<String, Json>) -> Result<HeaderMap, Problem> {
         let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
         let value = value.ok_or_else(|| malformed(name, "must be the text of a header"))?;
         if field == IDEMPOTENCY_KEY {
-            return Err(malformed(name, "is for requests by themselves and for the batch"));
+            return Err(malformed(name, "belongs to the whole batch, not to an operation"));
         }
         if headers.contains_key(&field) {
             return Err(malformed(name, "is there twice"));
@@ -242,10 +242,13 @@ fn input<T: BodyType>(headers: &HeaderMap, body: Option<Json>) -> Result<Input, 
     } else {
         T::MEDIA_TYPES[0]
     };
-    let missing = || Problem::new(&problem::MALFORMED_JSON, "the operation has no body");
+    let missing = || Problem::new(&problem::MALFORMED_REQUEST, "body: the operation needs one");
     let json = match body {
         Some(Json::String(text)) if media_type == PLAIN_TEXT => scalar(text.as_bytes()),
-        Some(_) if media_type == PLAIN_TEXT => Err(Problem::new(&problem::MALFORMED_REQUEST, "text/plain is a text")),
+        Some(_) if media_type == PLAIN_TEXT => {
+            let detail = "body: of text/plain it has to be a JSON string";
+            Err(Problem::new(&problem::MALFORMED_REQUEST, detail))
+        }
         body => body.ok_or_else(missing),
     };
     Ok(Input { media_type, json })

@@ -185,9 +185,13 @@ pub async fn find(sensor: &SensorRef, state: &HttpState) -> Result<SensorId, Pro
     }
     match sensor {
         SensorRef::Id(id) if !state.store.events_of(*id, Revision::ZERO, 1).await?.is_empty() => Ok(*id),
-        _ => Err(Problem::new(
+        SensorRef::Id(id) => Err(Problem::new(
             &problem::NOT_FOUND,
-            format!("there is no sensor {sensor}, and no event of it"),
+            format!("there is no sensor {id}, and no event of it"),
+        )),
+        SensorRef::Name(name) => Err(Problem::new(
+            &problem::NOT_FOUND,
+            format!("there is no sensor {name}; the events of one that is gone are found by its id"),
         )),
     }
 }

@@ -62,10 +62,13 @@ fn name_headers(method: &str, operation: &mut Operation) {
     };
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        let compressible = response
+        // Streams never are, and of the answer to a HEAD there is no content to see.
+        let may_be_encoded = response
             .content
             .keys()
-            .any(|media_type| media_type != "text/event-stream");
+            .any(|media_type| media_type != "text/event-stream")
+            || method == "head" && status == "200";
+        let is_ours = !BEFORE_THE_SERVICE.contains(&status.as_str());
         let mut name = |header: &str| {
             response.headers.insert(header.to_owned(), Header::default().into());
         };
@@ -73,14 +76,11 @@ fn name_headers(method: &str, operation: &mut Operation) {
             name(advertise);
             name("Accept-Encoding");
         }
-        if status == "406" {
+        if may_be_encoded && is_ours {
+            name("Content-Encoding");
             name("Vary");
         }
-        // Streams never are.
-        if compressible {
-            name("Content-Encoding");
-        }
-        if !BEFORE_THE_SERVICE.contains(&status.as_str()) {
+        if is_ours {
             name(REQUEST_ID);
         }
     }
@@ -145,7 +145,7 @@ const RESPONSE_HEADERS: [Row; 17] = [
         "The media types that a PUT takes"),
     Row("Accept-Encoding", Presence::Sometimes, Form::Text, "identity",
         "The codings that a body may have, when it has another"),
-    Row("Accept-Post", Presence::Always, Form::Text, "application/json",
+    Row("Accept-Post", Presence::Sometimes, Form::Text, "application/json",
         "The media types that a POST takes"),
     Row("Accept-Patch", Presence::Always, Form::Text, "application/merge-patch+json, application/json-patch+json, application/json",
         "The media types that a PATCH takes"),

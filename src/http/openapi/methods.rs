@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi, RefOr, Required};
 pub fn add(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         item.head = item.get.as_ref().map(head);
-        item.options = Some(options(path));
+        item.options = Some(options(path, item));
     }
 }
 
@@ -67,14 +67,19 @@ fn in_path(path: &str) -> Option<Vec<RefOr<Parameter>>> {
     Some(vec![RefOr::T(parameter.build())])
 }
 
-fn options(path: &str) -> Operation {
+fn options(path: &str, item: &PathItem) -> Operation {
     let what = path.split('/').map(|segment| segment.trim_matches(['{', '}']));
     let id = what.fold("options".to_owned(), |id, segment| {
         id_with(&id, &segment.replace('.', "_"))
     });
-    let answer = ResponseBuilder::new()
-        .description("The methods, in the header `Allow`")
-        .header("Allow", Header::default());
+    let headers = [
+        ("Allow", true),
+        ("Accept-Post", item.post.is_some()),
+        ("Accept-Patch", item.patch.is_some()),
+    ];
+    let answer = ResponseBuilder::new().description("The methods, in the header `Allow`");
+    let named = headers.into_iter().filter(|(_, is_there)| *is_there);
+    let answer = named.fold(answer, |answer, (name, _)| answer.header(name, Header::default()));
     let operation = OperationBuilder::new()
         .tag("methods")
         .operation_id(Some(if path == "/" {

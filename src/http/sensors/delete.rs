@@ -21,6 +21,7 @@ problem_responses!(DeleteProblems:
     params(
         ("sensor" = String, Path),
         ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
         ("If-Unmodified-Since" = String, Header),
     ),
     responses((status = 204, description = "It is gone"), DeleteProblems),

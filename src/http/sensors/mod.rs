@@ -86,19 +86,12 @@ fn version(record: &Record) -> Version {
 /// What a write that did not happen is to the client.
 fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem {
     match error {
-        WriteError::Refused {
+        WriteError::Refused { refusal, current, .. } => of_refusal(
             refusal,
-            current,
-            by_batch,
-        } => {
-            let current = current.map(|record| (record.id, record.revision));
-            let problem = of_refusal(refusal, current, target, state);
-            if by_batch {
-                problem.because("an earlier operation of the same batch made it so, and was undone")
-            } else {
-                problem
-            }
-        }
+            current.map(|record| (record.id, record.revision)),
+            target,
+            state,
+        ),
         WriteError::NameTaken { holder: Some(holder) } => {
             let holder = state.links().sensor_url(&SensorRef::Id(holder));
             Problem::new(

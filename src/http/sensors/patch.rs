@@ -28,6 +28,7 @@ problem_responses!(PatchProblems:
     params(
         ("sensor" = String, Path),
         ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
         ("If-Unmodified-Since" = String, Header),
         ("Prefer" = String, Header),
         ("Idempotency-Key" = Option<String>, Header,

@@ -154,18 +154,19 @@ fn answer(
     Ok(located(response, canonical))
 }
 
-/// The sensor, and whether the client has it already.
-pub(super) async fn find(
-    target: &SensorRef,
-    precondition: &Precondition,
-    state: &HttpState,
-) -> Result<(Record, bool), Problem> {
+/// The sensor.
+pub(super) async fn get(target: &SensorRef, state: &HttpState) -> Result<Record, Problem> {
     let record = state.store.get(target).await?;
-    let record = record.ok_or_else(|| of_refusal(Refusal::NotFound, None, target, state))?;
-    check(record, precondition, target, state)
+    record.ok_or_else(|| of_refusal(Refusal::NotFound, None, target, state))
 }
 
-fn check(
+/// The sensor, and whether the client has it already.
+async fn find(target: &SensorRef, precondition: &Precondition, state: &HttpState) -> Result<(Record, bool), Problem> {
+    check(get(target, state).await?, precondition, target, state)
+}
+
+/// The sensor and whether the client has it already, when it is in the state that the client demands.
+pub(super) fn check(
     record: Record,
     precondition: &Precondition,
     target: &SensorRef,

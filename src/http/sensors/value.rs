@@ -59,11 +59,13 @@ pub async fn read_value(
     let SensorPath(target) = path;
     let form = Form::choose(&request, &Form::OF_VALUE)?;
     let precondition = conditional::of_read(request.headers(), form, &state);
-    let (record, unchanged) = read::find(&target, &precondition, &state).await?;
+    let record = read::get(&target, &state).await?;
+    let value = shown(&record, form)?;
+    // RFC 9110 §13.2.1: a condition on what is not there is none.
+    let value = value.ok_or_else(|| Problem::new(&problem::NOT_FOUND, format!("the sensor {target} has no value")))?;
+    let (record, unchanged) = read::check(record, &precondition, &target, &state)?;
     let url = |id| format!("{}/value", state.links().sensor_url(&SensorRef::Id(id)));
     let canonical = matches!(target, SensorRef::Name(_)).then(|| url(record.id));
-    let value = shown(&record, form)?;
-    let value = value.ok_or_else(|| Problem::new(&problem::NOT_FOUND, format!("the sensor {target} has no value")))?;
     let response = if unchanged {
         not_modified(form, record.revision, &state)
     } else {
@@ -98,6 +100,7 @@ fn shown(record: &Record, form: Form) -> Result<Option<String>, Problem> {
     params(
         ("sensor" = String, Path),
         ("If-Match" = String, Header),
+        ("If-None-Match" = String, Header),
         ("If-Unmodified-Since" = String, Header),
         ("Prefer" = String, Header),
     ),

@@ -45,6 +45,7 @@ enum Subject {
 /// What becomes of a plan in a batch.
 pub struct Attempt {
     target: SensorRef,
+    terms: Terms,
     /// What is wrong with the request itself.
     problem: Option<Problem>,
 }
@@ -124,6 +125,7 @@ impl Plan {
         };
         let attempt = Attempt {
             target: target.clone(),
+            terms: terms.clone(),
             problem,
         };
         (attempt, (target, decide(terms, make)))
@@ -157,15 +159,43 @@ impl Attempt {
     /// Why it was not done.
     #[must_use]
     pub fn problem(&self, error: WriteError, state: &HttpState) -> Problem {
-        match (error, &self.problem) {
-            (
-                WriteError::Refused {
-                    refusal: Refusal::Unusable,
-                    ..
-                },
-                Some(problem),
-            ) => problem.clone(),
-            (error, _) => refused(error, &self.target, state),
+        if let (
+            WriteError::Refused {
+                refusal: Refusal::Unusable,
+                ..
+            },
+            Some(problem),
+        ) = (&error, &self.problem)
+        {
+            return problem.clone();
+        }
+        let reason = self.reason_in_batch(&error, state);
+        let problem = refused(error, &self.target, state);
+        reason.into_iter().fold(problem, Problem::because)
+    }
+
+    /// What of a refusal only the operations before it explain, which are undone: what is told of the sensor is as it is without them.
+    fn reason_in_batch(&self, error: &WriteError, state: &HttpState) -> Option<&'static str> {
+        let WriteError::Refused {
+            refusal,
+            current,
+            after_others: true,
+        } = error
+        else {
+            return None;
+        };
+        match refusal {
+            Refusal::NotFound | Refusal::PreconditionFailed(_) | Refusal::ListPreconditionFailed(_) => {
+                let head = *state.store.head().borrow();
+                let without_them = self.terms.judge(current.as_deref().map(version), head);
+                without_them
+                    .is_ok()
+                    .then_some("an earlier operation of the same batch made it so, and was undone")
+            }
+            Refusal::Conflict(_) | Refusal::Inactive => {
+                Some("it was tried on what the operations before it make of the sensor")
+            }
+            Refusal::PreconditionRequired | Refusal::Invalid(_) | Refusal::Unusable => None,
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct ListParameters {
     limit: Option<u32>,
     /// Where the page starts; from the `next` or `prev` link of a page with the same `sort`.
     #[serde(deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^(before~)?(id~[0-9a-fA-F-]{36}|name~[A-Za-z0-9][A-Za-z0-9._-]{0,63}|created_at~-?[0-9]{1,12}~[0-9a-fA-F-]{36}|updated_at~-?[0-9]{1,12}~[1-9][0-9]{0,17}|value~-?(0|[1-9][0-9]{0,15})([.][0-9]{1,17})?(e[+-]?[1-9][0-9]?)?~[0-9a-fA-F-]{36})$", nullable = false, example = "name~boiler-0")]
+    #[param(value_type = Option<String>, pattern = "^(before~)?(id~[0-9a-fA-F-]{36}|name~[A-Za-z0-9][A-Za-z0-9._-]{0,63}|created_at~-?[0-9]{1,15}~[0-9a-fA-F-]{36}|updated_at~-?[0-9]{1,15}~[1-9][0-9]{0,17}|value~-?(0|[1-9][0-9]{0,15})([.][0-9]{1,17})?(e[+-]?[1-9][0-9]{0,2})?~[0-9a-fA-F-]{36})$", nullable = false, example = "name~boiler-0")]
     cursor: Option<Start>,
     /// The order: `id`, `name`, `created_at`, `updated_at` or `value`, with a `-` before it for descending. `value` lists only
     /// the sensors whose value is a number.
