@@ -43,7 +43,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// A fresh id of a batch, of the same kind.
+/// A fresh id of a batch, a UUID of version 7.
 #[must_use]
 pub fn new_batch_id() -> String {
     #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]

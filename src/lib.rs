@@ -5,7 +5,7 @@
 /// What is true without any technology: sensors and the rules by which they change.
 pub mod domain;
 
-/// Every public JSON form.
+/// Every public form: JSON, and what is made of it.
 pub mod wire;
 
 /// Everything that knows SQL: the writer, the reads, the event log.

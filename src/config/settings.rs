@@ -91,7 +91,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "Store", allow_negative_numbers = true)]
     event_retention_min: u64,
 
-    /// How many writes may wait for their answer; more get 503
+    /// How many writes may wait for their answer; more get 503. Only 64 may when more than 256 keep coming
     #[arg(long, env, global = true, default_value = "1024", value_parser = values::positive)]
     #[arg(help_heading = "Store", allow_negative_numbers = true)]
     write_queue_max: usize,

@@ -88,7 +88,7 @@ impl Status {
 pub enum MeasuredAt {
     /// Nothing: now when the value changes, kept when it does not.
     NotGiven,
-    /// A merge patch with `null`: removed, unless the value changes.
+    /// A patch that unsets it: removed, unless the value changes.
     Removed,
     /// This instant.
     At(Timestamp),

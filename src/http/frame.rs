@@ -31,7 +31,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Puts the frame around what routes requests. The outermost service of a connection, so that a plain read of a sensor is
 /// answered without a route: that takes half of the time of a read from memory.
 ///
-/// What is logged while a request is answered stands in a span with an id, the method and the path, which is a field of text and so
+/// What is logged while a request is answered, but for one that needs no route, stands in a span with an id, the method and the path, which is a field of text and so
 /// escaped: no line of the log can be forged through it.
 pub fn framed<F>(
     routes: F,

@@ -106,9 +106,9 @@ kinds! {
         "Send no such header, or one that allows what the detail names.",
         example("GET /sensors/boiler-temp", "this resource is available as application/json or application/hal+json or application/xml");
     REQUEST_TIMEOUT, REQUEST_TIMEOUT, "request-timeout", "The request took too long to arrive",
-        "A request has 5 seconds for its head and 10 seconds for its body.",
+        "A request has 5 seconds for its head and 10 seconds for its body, or what the operator set in HTTP_HEAD_TIMEOUT_MS and HTTP_BODY_TIMEOUT_MS.",
         "Send it again.",
-        example("POST /sensors", "A request has 5 seconds for its head and 10 seconds for its body. Send it again.");
+        example("POST /sensors", "A request has 5 seconds for its head and 10 seconds for its body, or what the operator set in HTTP_HEAD_TIMEOUT_MS and HTTP_BODY_TIMEOUT_MS. Send it again.");
     NAME_TAKEN, CONFLICT, "name-taken", "Another sensor has this name",
         "Names are unique, and another sensor has this one.",
         "Take another name, or change the sensor that has it: the `related` link leads there.",
@@ -142,15 +142,15 @@ kinds! {
         "Send the ETag that you read in If-Match.",
         example("DELETE /sensors/boiler-temp", "Send the ETag that you read in If-Match.").to(WayOut::Sensor("latest-version"));
     BODY_TOO_LARGE, PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large",
-        "A body has at most 64 KiB.",
+        "A body has at most 64 KiB, that of a batch 4 MiB, or what the operator set in HTTP_MAX_BODY_BYTES and HTTP_MAX_BATCH_BYTES.",
         "Send less: metadata, the largest member, has at most 16 KiB.",
         example("POST /sensors", "a body has at most 65536 bytes");
     URI_TOO_LONG, URI_TOO_LONG, "uri-too-long", "The URL is too long",
-        "A URL has at most 8 KiB.",
+        "A URL has at most 8 KiB, or what the operator set in HTTP_MAX_URL_BYTES.",
         "Shorten it: no URL that this service hands out comes near.",
         example("GET /sensors", "a URL has at most 8192 bytes");
     UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has a media type that is not taken here",
-        "POST and PUT take application/json, PATCH takes application/merge-patch+json or application/json-patch+json; in UTF-8 and without a Content-Encoding.",
+        "POST and PUT take application/json, a PUT of a value text/plain, too; PATCH takes application/merge-patch+json, application/json-patch+json or application/json; in UTF-8 and without a Content-Encoding.",
         "Send the Content-Type that Accept-Post (on POST), Accept-Patch (on PATCH) or Accept (on PUT) names.",
         example("POST /sensors", "the Content-Type has to be application/json, in UTF-8");
     HEADERS_TOO_LARGE, REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The header section is too large",

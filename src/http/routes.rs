@@ -6,7 +6,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::allow::allow;
 use super::{batch, documents, entry, events, health, metrics, problem_pages, sensors};
 
-/// Every route of the service but the pages of Swagger UI.
+/// Every route of the service but the pages below `/docs`.
 pub fn configure(routes: &mut ServiceConfig) {
     // GET /
     routes.service(entry::entry);

@@ -33,7 +33,7 @@ impl StoreMetrics {
         );
         registry.register(
             "write_group_size",
-            "Writes that one transaction committed",
+            "Commands that shared a transaction",
             self.group_size.clone(),
         );
         registry.register_with_unit(

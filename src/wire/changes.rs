@@ -12,7 +12,7 @@ use crate::domain::{Metadata, Sensor};
 /// What `merge_patch::diff` of the two trees is, without making the trees.
 ///
 /// # Errors
-/// Never in practice, as with [`document`].
+/// Never in practice, as with [`representation::document`](super::representation::document).
 pub fn changes(before: &Sensor, after: &Sensor, links: &LinkBase) -> serde_json::Result<Map<String, Json>> {
     let (old, new) = (properties_form(before), properties_form(after));
     let mut changes = Map::new();

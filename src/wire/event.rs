@@ -11,7 +11,7 @@ use crate::domain::{ChangeKind, Epoch, Revision, SensorId};
 /// A change of one sensor.
 ///
 /// The order of the members is the order in which they are written. `created` carries `state`; `modified` carries `state`
-/// after a PUT and `changes` after a PATCH; `deleted` carries neither.
+/// after a PUT of the sensor, and `changes` after a PATCH or a PUT of its value; `deleted` carries neither.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub struct EventForm<'a> {

@@ -46,7 +46,7 @@ impl Presence {
     /// Its quality of service: it is one message a second at most and has to arrive, whatever the events do.
     pub const QOS: u8 = 1;
 
-    /// The JSON text, e.g. `{"status":"online","epoch":"k3f9q2vt","revision":45}`.
+    /// The JSON text, e.g. `{"status":"online","epoch":"k3f7q2vt","revision":45}`.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
         let form = PresenceForm {

@@ -195,7 +195,7 @@ fn messages(examples: &Examples) -> anyhow::Result<Json> {
         )?,
         "modified": message(
             "SensorModified",
-            "A sensor is not what it was: after a PUT `state` is the new representation, after a PATCH `changes` is a \
+            "A sensor is not what it was: after a PUT of it `state` is the new representation, after a PATCH or a PUT of its value `changes` is a \
              merge patch (RFC 7396) from the old one to the new one.",
             &modified,
             &[&examples.patched, &examples.replaced],

@@ -44,8 +44,9 @@ struct Asked {
 /// For an exact copy of the list: read it, and follow `events` of its first page. After 410 begin anew.
 ///
 /// A stream that has filters tells now and then, with an `id` alone, how far it has come. A reader that takes nothing for
-/// 10 to 20 seconds is closed. A WebSocket is closed with the last cursor as the reason: 1001 when the service stops, 1013 when the
-/// reader is too slow, 4410 when it has fallen behind what is kept, 1003 when it sends a message, 1009 when that is large.
+/// 10 to 20 seconds is closed. A WebSocket is closed with the last cursor in the reason: 1001 when the service stops, 1013 when the
+/// reader is too slow, 4410 when it has fallen behind what is kept, 1011 when the log cannot be read; without one 1003 when it sends a
+/// message, 1009 when that is large.
 #[utoipa::path(
     get,
     operation_id = "listEvents",

@@ -21,7 +21,7 @@ pub fn webhooks() -> Paths {
         ),
         webhook(
             ChangeKind::Modified,
-            "`patchSensor` publishes it with the `changes`, `replaceSensor` with the `state`; neither does when nothing changes.",
+            "`patchSensor` and `reportValue` publish it with the `changes`, `replaceSensor` with the `state`; none does when nothing changes.",
         ),
         webhook(ChangeKind::Deleted, "`deleteSensor` publishes it."),
     ];
