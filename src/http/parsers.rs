@@ -2,14 +2,17 @@
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use serde_json::Value as Json;
 
+use super::batch::BatchForm;
 use super::coding::AcceptedCodings;
-use super::conditional;
 use super::events::EventsQuery;
 use super::extract::{Parameters, SensorPath};
 use super::negotiation::require_acceptable;
 use super::preference::Preferences;
+use super::sensors::history::HistoryQuery;
 use super::sensors::list::ListRequest;
+use super::{conditional, idempotency};
 use crate::domain::{Epoch, Precondition};
 
 /// Reads the conditions of a request to a store of this epoch.
@@ -31,6 +34,28 @@ pub fn list_query(request: &HttpRequest) -> bool {
     ListRequest::from_request(request, &mut Payload::None)
         .into_inner()
         .is_ok()
+}
+
+/// Reads the query of a history; `false` when it is refused.
+#[must_use]
+pub fn history_query(request: &HttpRequest) -> bool {
+    Parameters::<HistoryQuery>::from_request(request, &mut Payload::None)
+        .into_inner()
+        .is_ok()
+}
+
+/// Reads the body of a batch, and gives how many operations it has; `None` when it is refused.
+#[must_use]
+pub fn batch(body: Json) -> Option<usize> {
+    let (operations, _) = BatchForm::read(body, "http://localhost:8000").ok()?;
+    Some(operations.len())
+}
+
+/// Reads the `Idempotency-Key`; `None` when it is refused or not there.
+#[must_use]
+pub fn key(request: &HttpRequest) -> Option<String> {
+    let once = idempotency::of(request, "application/json", b"").ok()?;
+    once.map(|once| once.key)
 }
 
 /// Reads the sensor in the path; `false` when it is none.

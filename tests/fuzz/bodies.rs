@@ -1,5 +1,6 @@
 use bolero::check;
 use sensorcast::domain::{self, Change, Moment, Revision, Sensor, SensorRef, Timestamp};
+use sensorcast::http::parsers;
 use sensorcast::wire::input::{MergePatch, creation, replacement};
 use sensorcast::wire::json::{self, parse};
 use sensorcast::wire::json_patch::JsonPatch;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::words::{spell, time};
 
-const WORDS: [&str; 64] = [
+const WORDS: [&str; 65] = [
     "{",
     "}",
     "[",
@@ -25,6 +26,7 @@ const WORDS: [&str; 64] = [
     "1e400",
     "1.5",
     "9007199254740993",
+    "123456789012345678901",
     "\"name\":",
     "\"kind\":",
     "\"unit\":",
@@ -75,6 +77,35 @@ const WORDS: [&str; 64] = [
     "\n",
 ];
 
+const BATCH_WORDS: [&str; 26] = [
+    "{\"operations\":[",
+    "]}",
+    "],\"atomic\":false}",
+    "{\"method\":",
+    "\"POST\"",
+    "\"PUT\"",
+    "\"PATCH\"",
+    "\"DELETE\"",
+    "\"GET\"",
+    ",\"path\":",
+    "\"/sensors\"",
+    "\"/sensors/a\"",
+    "\"/sensors/a/value\"",
+    "\"http://localhost:8000/sensors/a\"",
+    "\"/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90\"",
+    "\"/sensors//a?b#c%2F\"",
+    ",\"body\":",
+    ",\"headers\":",
+    "{\"If-Match\":\"*\"}",
+    "{}",
+    "[]",
+    "null",
+    "1",
+    "}",
+    ",",
+    "\"é\"",
+];
+
 fn sensor() -> Sensor {
     let body = br#"{"name": "s", "value": 1, "unit": "Cel", "location": {"type": "Point", "coordinates": [1, 2, 3]},
         "metadata": {"a": {"b": [1, null]}}}"#;
@@ -106,6 +137,18 @@ fn a_body() {
         for target in ["s", "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90"] {
             let target: SensorRef = target.parse().unwrap();
             drop(replacement(body.clone(), &target));
+        }
+    });
+}
+
+#[test]
+fn a_batch() {
+    check!().with_test_time(time()).for_each(|bytes| {
+        let Ok(body) = parse(&spell(bytes, &BATCH_WORDS)) else {
+            return;
+        };
+        if let Some(count) = parsers::batch(body) {
+            assert!((1..=500).contains(&count));
         }
     });
 }

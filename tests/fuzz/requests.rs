@@ -24,7 +24,7 @@ const TAG_WORDS: [&str; 16] = [
     "\"x\"",
     "\\",
 ];
-const QUERY_WORDS: [&str; 32] = [
+const QUERY_WORDS: [&str; 48] = [
     "after=",
     "limit=",
     "wait=",
@@ -57,6 +57,22 @@ const QUERY_WORDS: [&str; 32] = [
     "sort=",
     "kind=",
     "?",
+    "fields=",
+    "count=exact",
+    "metadata.",
+    "value_min=",
+    "updated_since=",
+    "bbox=",
+    "near=",
+    "radius_m=",
+    "from=",
+    "to=",
+    "2026-11-22T11:00:00Z",
+    "12.5,41.9",
+    "-updated_at",
+    "id,links",
+    "updated_at~1795348800000~7",
+    "before~",
 ];
 const PREFER_WORDS: [&str; 16] = [
     "return",
@@ -133,6 +149,7 @@ fn a_query() {
         }
         let request = TestRequest::with_uri(&uri).to_http_request();
         let _ = (parsers::events_query(&request), parsers::list_query(&request));
+        let _ = parsers::history_query(&request);
         if let Some(request) = with_header(HeaderName::from_static("last-event-id"), query.as_bytes()) {
             let _ = parsers::events_query(&request.to_http_request());
         }
@@ -153,6 +170,17 @@ fn a_preference() {
     check!().with_test_time(time()).for_each(|bytes| {
         if let Some(request) = with_header(HeaderName::from_static("prefer"), &spell(bytes, &PREFER_WORDS)) {
             let _ = parsers::prefers(&request.to_http_request());
+        }
+    });
+}
+
+#[test]
+fn a_key() {
+    check!().with_test_time(time()).for_each(|bytes| {
+        if let Some(request) = with_header(HeaderName::from_static("idempotency-key"), &spell(bytes, &PREFER_WORDS))
+            && let Some(key) = parsers::key(&request.to_http_request())
+        {
+            assert!((1..=255).contains(&key.len()) && key.chars().all(|character| (' '..='~').contains(&character)));
         }
     });
 }

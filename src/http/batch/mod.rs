@@ -22,7 +22,8 @@ use super::sensors::write::{Attempt, Plan, written};
 use crate::clock;
 use crate::domain::SensorRef;
 use crate::store::{BatchOutcome, Decide, Outcome, Tell, WriteError};
-use operation::{BatchForm, Operation};
+pub use operation::BatchForm;
+use operation::Operation;
 
 /// The most operations in a batch.
 pub const MAX_OPERATIONS: usize = 500;
