@@ -63,20 +63,27 @@ impl Service {
         self.broker
     }
 
-    /// A subscriber to every change, subscribed when this returns.
+    /// A subscriber to every change from now on, subscribed when this returns.
     pub async fn subscribe(&self) -> Subscriber {
+        // An event before it could still be on its way to the broker, and then to the subscriber.
+        self.drain().await;
         Subscriber::start(Version::V5, self.broker, "sensors/+").await
     }
 
     /// Waits until every event is with the broker, then stops the service as SIGTERM does.
     pub async fn finish(mut self) {
-        let http = self.http.clone();
-        eventually("the event log is drained", || async {
+        self.drain().await;
+        let app = self.app.take().expect("a running service");
+        app.stop().await;
+    }
+
+    /// Waits until every event is with the broker.
+    async fn drain(&self) {
+        let http = &self.http;
+        eventually("the event log is drained", || async move {
             http.relay_lag().await == Some(0)
         })
         .await;
-        let app = self.app.take().expect("a running service");
-        app.stop().await;
     }
 }
 
