@@ -20,18 +20,18 @@ pub struct Once {
     pub fingerprint: [u8; 32],
 }
 
-/// What is known of a key.
-pub(super) enum Known {
+/// What is known of a key, whose answer is an `A`.
+pub(super) enum Known<A> {
     /// Nothing, or no longer.
     Nothing,
     /// The request was done, and this is its answer.
-    Answer(Outcome),
+    Answer(A),
     /// It belongs to another request.
     OtherRequest,
 }
 
 /// Looks for the answer of the request.
-pub(super) fn find(connection: &Connection, once: &Once, now: Timestamp) -> Result<Known, StoreError> {
+pub(super) fn find(connection: &Connection, once: &Once, now: Timestamp) -> Result<Known<Outcome>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT fingerprint, outcome, sensor_id, name, revision, representation FROM answers
          WHERE key = ? AND made_at_ms > ?",
@@ -99,18 +99,8 @@ pub(super) fn keep(connection: &Connection, once: &Once, outcome: &Outcome, now:
     Ok(())
 }
 
-/// What is known of the key of a batch.
-pub(super) enum KnownBatch {
-    /// Nothing, or no longer.
-    Nothing,
-    /// It was done, and these are the outcomes as they were told.
-    Answer(String),
-    /// It belongs to another request.
-    OtherRequest,
-}
-
-/// Looks for the answer to the batch.
-pub(super) fn find_batch(connection: &Connection, once: &Once, now: Timestamp) -> Result<KnownBatch, StoreError> {
+/// Looks for the answer to the batch: the outcomes as they were told.
+pub(super) fn find_batch(connection: &Connection, once: &Once, now: Timestamp) -> Result<Known<String>, StoreError> {
     let row: Option<([u8; 32], String)> = connection
         .prepare_cached("SELECT fingerprint, outcomes FROM batch_answers WHERE key = ? AND made_at_ms > ?")?
         .query_row(params![once.key, now.unix_ms() - KEPT_MS], |row| {
@@ -118,10 +108,10 @@ pub(super) fn find_batch(connection: &Connection, once: &Once, now: Timestamp) -
         })
         .optional()?;
     Ok(match row {
-        Some((fingerprint, outcomes)) if fingerprint == once.fingerprint => KnownBatch::Answer(outcomes),
-        Some(_) => KnownBatch::OtherRequest,
-        None if is_kept_in(connection, "answers", once, now)? => KnownBatch::OtherRequest,
-        None => KnownBatch::Nothing,
+        Some((fingerprint, outcomes)) if fingerprint == once.fingerprint => Known::Answer(outcomes),
+        Some(_) => Known::OtherRequest,
+        None if is_kept_in(connection, "answers", once, now)? => Known::OtherRequest,
+        None => Known::Nothing,
     })
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, BatchOutcome};
 use super::command::{Command, Decide, Outcome, Write};
-use super::once::{self, Known, KnownBatch};
+use super::once::{self, Known};
 use super::overload::Overload;
 use super::post::Post;
 use super::scribe::{self, Scribe, execute};
@@ -243,12 +243,12 @@ impl Writer {
         let once = batch.once.take();
         let known = match &once {
             Some((once, _)) => once::find_batch(&self.connection, once, now)?,
-            None => KnownBatch::Nothing,
+            None => Known::Nothing,
         };
         batch.result = Some(match known {
-            KnownBatch::Answer(outcomes) => BatchOutcome::Kept(outcomes),
-            KnownBatch::OtherRequest => BatchOutcome::KeyReused,
-            KnownBatch::Nothing => match (self.change_all(batch, head, now)?, once) {
+            Known::Answer(outcomes) => BatchOutcome::Kept(outcomes),
+            Known::OtherRequest => BatchOutcome::KeyReused,
+            Known::Nothing => match (self.change_all(batch, head, now)?, once) {
                 (BatchOutcome::Done(outcomes), Some((once, tell))) => {
                     let outcomes = tell(outcomes);
                     once::keep_batch(&self.connection, &once, &outcomes, now)?;
