@@ -45,8 +45,7 @@ impl FromRequest for SensorPath {
 }
 
 /// The problem of a path that no sensor can have.
-#[must_use]
-pub fn not_a_sensor() -> Problem {
+fn not_a_sensor() -> Problem {
     Problem::new(&problem::NOT_FOUND, "a sensor has a UUID and a name; this is neither")
 }
 
@@ -127,32 +126,39 @@ pub fn query_pairs(query: &str) -> Result<impl Iterator<Item = (Cow<'_, str>, Co
 /// # Errors
 /// Names every parameter that is not known, is there twice, or has no value that it may have, and says what is allowed.
 pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
+    drop(query_pairs(query)?);
+    match parse_parameters::<T>(query) {
+        Ok(parameters) if parameters.validate().is_ok() => Ok(parameters),
+        _ => Err(faults_of::<T>(query).join("; ")),
+    }
+}
+
+/// All that is wrong with a query. Serde stops at the first: without that one, there may be a next.
+fn faults_of<T: DeserializeOwned + Validate>(query: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-    for (name, value) in query_pairs(query)? {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if pairs.iter().any(|(known, _)| *known == name) {
             faults.push(format!("{name}: it is there twice"));
         } else {
             pairs.push((name, value));
         }
     }
-    // Serde stops at the first that is wrong: without that one, there may be a next.
     loop {
-        match parse_pairs::<T>(&pairs) {
+        let rest = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&pairs)
+            .finish();
+        match parse_parameters::<T>(&rest) {
             Ok(parameters) => {
                 faults.extend(parameters.validate().err().map(|errors| errors.to_string()));
-                return if faults.is_empty() {
-                    Ok(parameters)
-                } else {
-                    Err(faults.join("; "))
-                };
+                return faults;
             }
             Err((name, fault)) => {
                 faults.push(fault);
                 let count = pairs.len();
                 pairs.retain(|(known, _)| *known != name);
                 if pairs.len() == count {
-                    return Err(faults.join("; "));
+                    return faults;
                 }
             }
         }
@@ -160,10 +166,7 @@ pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Str
 }
 
 /// As a `T`, or the first parameter that is wrong and what is wrong with it.
-fn parse_pairs<T: DeserializeOwned>(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<T, (String, String)> {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(pairs)
-        .finish();
+fn parse_parameters<T: DeserializeOwned>(query: &str) -> Result<T, (String, String)> {
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let name = error.path().to_string();
