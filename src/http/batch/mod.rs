@@ -193,8 +193,13 @@ struct Asked {
 
 /// What an operation asks for: what is left to tell of it, and what the store is to do.
 fn attempt(operation: Operation, state: &HttpState) -> (Asked, (SensorRef, Decide)) {
-    let (path, content) = (operation.path.clone(), operation.content());
-    let plan = operation.plan(state).unwrap_or_else(Plan::hopeless);
+    let (path, headers) = (operation.path.clone(), operation.headers());
+    let content = headers
+        .as_ref()
+        .ok()
+        .and_then(|headers| Preferences::of(headers).content);
+    let plan = headers.and_then(|headers| operation.plan(&headers, state));
+    let plan = plan.unwrap_or_else(Plan::hopeless);
     let (attempt, write) = plan.into_attempt();
     let asked = Asked { path, content, attempt };
     (asked, write)

@@ -8,7 +8,6 @@ use crate::domain::{Fault, SensorRef, escape};
 use crate::http::extract::{BodyType, Input, PLAIN_TEXT, Patch, Post, Put, Report, scalar};
 use crate::http::idempotency::IDEMPOTENCY_KEY;
 use crate::http::negotiation::media_type_of;
-use crate::http::preference::{Content, Preferences};
 use crate::http::problem::{self, Problem};
 use crate::http::sensors::write::Plan;
 use crate::http::sensors::{create, delete, patch, replace, value};
@@ -191,28 +190,27 @@ const fn yes() -> bool {
 }
 
 impl Operation {
-    /// What its answer is to contain, when it says so.
-    #[must_use]
-    pub fn content(&self) -> Option<Content> {
-        Preferences::of(&header_map(&self.headers).ok()?).content
+    /// Its headers, as a request by itself would have them.
+    ///
+    /// # Errors
+    /// 400 for what is no header, or not one of an operation.
+    pub fn headers(&self) -> Result<HeaderMap, Problem> {
+        header_map(&self.headers)
     }
 
-    /// The write that it asks for: what its request by itself would be.
+    /// The write that it asks for, with these headers of it: what its request by itself would be.
     ///
     /// # Errors
     /// What keeps it from being one, in the order of the checks.
-    pub fn plan(self, state: &HttpState) -> Result<Plan, Problem> {
-        let Self {
-            verb, headers, body, ..
-        } = self;
-        let headers = header_map(&headers)?;
-        let precondition = conditional::of_write(&headers, state);
+    pub fn plan(self, headers: &HeaderMap, state: &HttpState) -> Result<Plan, Problem> {
+        let Self { verb, body, .. } = self;
+        let precondition = conditional::of_write(headers, state);
         Ok(match verb {
-            Verb::Create => create::plan(precondition, input::<Post>(&headers, body)?),
-            Verb::Replace(sensor) => replace::plan(sensor, precondition, input::<Put>(&headers, body)?),
-            Verb::Patch(sensor) => patch::plan(sensor, precondition, input::<Patch>(&headers, body)?, state),
+            Verb::Create => create::plan(precondition, input::<Post>(headers, body)?),
+            Verb::Replace(sensor) => replace::plan(sensor, precondition, input::<Put>(headers, body)?),
+            Verb::Patch(sensor) => patch::plan(sensor, precondition, input::<Patch>(headers, body)?, state),
             Verb::Delete(sensor) => delete::plan(sensor, precondition),
-            Verb::Report(sensor) => value::plan(sensor, precondition, input::<Report>(&headers, body)?),
+            Verb::Report(sensor) => value::plan(sensor, precondition, input::<Report>(headers, body)?),
         })
     }
 }
