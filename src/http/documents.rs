@@ -17,7 +17,7 @@ use super::openapi::{openapi, openapi_json, openapi_yaml};
 use super::problem::{self, Problem, problem_responses};
 use crate::wire::link::LinkBase;
 pub use asyncapi::Delivery;
-pub use event_examples::Examples;
+pub use event_examples::{Example, Examples};
 
 problem_responses!(DocumentProblems:);
 

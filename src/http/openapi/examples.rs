@@ -1,10 +1,9 @@
 //! Whole answers as examples, made by the code that makes real ones.
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use serde_json::{Value as Json, json};
 use utoipa::openapi::content::Content;
 use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::path::PathItem;
 use utoipa::openapi::{OpenApi, Ref, RefOr};
 
 use super::methods;
@@ -22,15 +21,12 @@ const EPOCH: &str = "k3f7q2vt";
 /// What the example of a sensor is called, to which every answer with one refers.
 const SHARED: &str = "sensor";
 
-/// Puts an example into every answer that shows a sensor, a page of them, a history or the outcomes of a batch, and into every
-/// webhook.
+/// Puts an example into every answer that shows a sensor, a page of them, a history, events or the outcomes of a batch.
 ///
 /// # Errors
 /// When one cannot be made, which a test excludes.
-pub fn add(document: &mut OpenApi, server: &str) -> anyhow::Result<()> {
-    let links = LinkBase::new(server, "mqtt://localhost:1883", "");
-    let events = Examples::new(&links)?;
-    let answers = Answers::new(&events, links)?;
+pub fn add(document: &mut OpenApi, events: &Examples, links: &LinkBase) -> anyhow::Result<()> {
+    let answers = Answers::new(events, links)?;
     for (_, operation) in methods::all_mut(document) {
         let id = operation.operation_id.clone().unwrap_or_default();
         for (status, response) in &mut operation.responses.responses {
@@ -53,44 +49,19 @@ pub fn add(document: &mut OpenApi, server: &str) -> anyhow::Result<()> {
     let shared = ExampleBuilder::new().summary("A sensor").value(Some(sensor)).build();
     let components = document.components.get_or_insert_default();
     components.examples.insert(SHARED.to_owned(), shared.into());
-    for (name, example) in [
-        ("created", &events.created),
-        ("modified", &events.patched),
-        ("deleted", &events.deleted),
-    ] {
-        let webhook = document
-            .webhooks
-            .as_mut()
-            .and_then(|webhooks| webhooks.paths.get_mut(name));
-        let content = webhook
-            .and_then(sent)
-            .with_context(|| format!("there is no webhook {name}"))?;
-        content.example = Some(serde_json::from_str(&example.payload)?);
-    }
     Ok(())
 }
 
-/// What a webhook sends.
-fn sent(webhook: &mut PathItem) -> Option<&mut Content> {
-    match webhook.post.as_mut()?.request_body.as_mut()? {
-        RefOr::T(body) => match body.content.get_mut(JSON)? {
-            RefOr::T(content) => Some(content),
-            RefOr::Ref(_) => None,
-        },
-        RefOr::Ref(_) => None,
-    }
-}
-
 /// What is shown, as JSON.
-struct Answers {
-    links: LinkBase,
+struct Answers<'a> {
+    links: &'a LinkBase,
     sensor: String,
     page: Vec<u8>,
     events: [String; 2],
 }
 
-impl Answers {
-    fn new(events: &Examples, links: LinkBase) -> anyhow::Result<Self> {
+impl<'a> Answers<'a> {
+    fn new(events: &Examples, links: &'a LinkBase) -> anyhow::Result<Self> {
         let created = Members::read(events.created.payload.as_bytes())?;
         let sensor = created
             .get("state")

@@ -12,6 +12,7 @@ use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::{OpenApi, ServerBuilder};
 use utoipa_actix_web::AppExt;
 
+use super::documents::Examples;
 use super::problem::{self, KINDS, ProblemForm};
 use super::routes;
 use crate::wire::event::EventForm;
@@ -47,11 +48,13 @@ pub fn openapi(server: &str) -> anyhow::Result<OpenApi> {
         .configure(routes::configure)
         .split_for_parts();
     document.servers = Some(vec![ServerBuilder::new().url(server).build()]);
-    document.webhooks = Some(webhooks::webhooks());
+    let base = LinkBase::new(server, "mqtt://localhost:1883", "");
+    let events = Examples::new(&base)?;
+    document.webhooks = Some(webhooks::webhooks(&events)?);
     links::add(&mut document);
     methods::add(&mut document);
     headers::add(&mut document);
-    examples::add(&mut document, server)?;
+    examples::add(&mut document, &events, &base)?;
     add_problems(&mut document, server);
     Ok(document)
 }

@@ -1,5 +1,6 @@
 //! The events, as webhooks: what the service sends on its own. It sends them over MQTT, and no HTTP request is made.
 
+use serde_json::Value as Json;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, Paths, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -7,32 +8,44 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Ref, Required};
 
 use crate::domain::ChangeKind;
+use crate::http::documents::{Example, Examples};
 
 /// One webhook an event, named as `event` names it.
-pub fn webhooks() -> Paths {
-    let webhook = |kind, published| {
+///
+/// # Errors
+/// When an example is no JSON, which a test excludes.
+pub fn webhooks(examples: &Examples) -> serde_json::Result<Paths> {
+    let webhook = |kind, example: &Example, published| {
         let event: &str = ChangeKind::as_str(kind);
-        (event, webhook(event, published))
+        Ok((
+            event,
+            webhook(event, serde_json::from_str(&example.payload)?, published),
+        ))
     };
     let all = [
         webhook(
             ChangeKind::Created,
+            &examples.created,
             "`createSensor` publishes it with the `state`, and so does `replaceSensor` when it creates.",
         ),
         webhook(
             ChangeKind::Modified,
+            &examples.patched,
             "`patchSensor` and `reportValue` publish it with the `changes`, `replaceSensor` with the `state`; none does when nothing changes.",
         ),
-        webhook(ChangeKind::Deleted, "`deleteSensor` publishes it."),
+        webhook(ChangeKind::Deleted, &examples.deleted, "`deleteSensor` publishes it."),
     ];
-    all.into_iter()
+    let all: Vec<(&str, PathItem)> = all.into_iter().collect::<serde_json::Result<_>>()?;
+    let paths = all.into_iter();
+    Ok(paths
         .fold(PathsBuilder::new(), |paths, (name, item)| paths.path(name, item))
-        .build()
+        .build())
 }
 
-fn webhook(event: &str, published: &str) -> PathItem {
+fn webhook(event: &str, example: Json, published: &str) -> PathItem {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Event")))
+        .example(Some(example))
         .build();
     let body = RequestBodyBuilder::new()
         .description(Some("The payload of the message"))
