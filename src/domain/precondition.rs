@@ -75,17 +75,15 @@ impl Precondition {
         }
     }
 
-    /// Whether a write to the list may be made. The list is always there, and changes with every revision of the store, of which
+    /// Whether a request that is about the list may go on. The list is always there, and changes with every revision of the store, of which
     /// `head` is the newest. It has no instant of its own, so that one says nothing.
     ///
     /// # Errors
-    /// [`Refusal::ListPreconditionFailed`].
-    pub fn check_list(&self, head: Revision) -> Result<(), Refusal> {
+    /// The demand that it does not meet.
+    pub fn check_list(&self, head: Revision) -> Result<(), Unmet> {
         let stale = self.if_match.as_ref().filter(|tags| !tags.contain(head));
-        match stale.map(|_| Unmet::OtherState).or_else(|| self.unwanted(head)) {
-            Some(unmet) => Err(Refusal::ListPreconditionFailed(unmet)),
-            None => Ok(()),
-        }
+        let unmet = stale.map(|_| Unmet::OtherState).or_else(|| self.unwanted(head));
+        unmet.map_or(Ok(()), Err)
     }
 
     /// Whether whoever reads has the state that is there already.

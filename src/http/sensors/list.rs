@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, route};
 use bytes::Bytes;
 
 use super::{list_precondition_failed, not_modified, respond};
-use crate::domain::{Cursor, Refusal, Revision, Start, Unmet};
+use crate::domain::{Cursor, Revision, Start, Unmet};
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
@@ -68,10 +68,8 @@ pub async fn list(asked: ListRequest, request: HttpRequest, state: Data<HttpStat
     let known_head = *state.store.head().borrow();
     match precondition.check_list(known_head) {
         Ok(()) => {}
-        Err(Refusal::ListPreconditionFailed(Unmet::Present | Unmet::Excluded)) => {
-            return Ok(not_modified(form, known_head, &state));
-        }
-        Err(_) => return Err(list_precondition_failed(Unmet::OtherState, known_head, form, &state)),
+        Err(Unmet::Present | Unmet::Excluded) => return Ok(not_modified(form, known_head, &state)),
+        Err(unmet) => return Err(list_precondition_failed(unmet, known_head, form, &state)),
     }
     let (head, page) = page(&asked, form, known_head, &state).await?;
     let mut response = respond(form, StatusCode::OK, head, page.body, &state);

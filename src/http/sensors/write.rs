@@ -211,7 +211,10 @@ impl Terms {
     /// `head` is the newest revision.
     fn judge(&self, current: Option<Version>, head: Revision) -> Result<(), Refusal> {
         match self.subject {
-            Subject::List => self.precondition.check_list(head),
+            Subject::List => {
+                let checked = self.precondition.check_list(head);
+                checked.map_err(Refusal::ListPreconditionFailed)
+            }
             Subject::ExistingSensor if current.is_none() => Err(Refusal::NotFound),
             Subject::Sensor | Subject::ExistingSensor => self.precondition.check(current),
         }
