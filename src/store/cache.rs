@@ -1,4 +1,4 @@
-//! The sensors that are asked for often, ready to be sent, so that a reader of a hot one costs no query.
+//! The sensors that are asked for often, so that a reader of a hot one costs no query.
 //!
 //! What is in here is never wrong, because the writer and the readers agree on who fills it when:
 //!
@@ -12,28 +12,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::{Cache, GuardResult, PlaceholderGuard};
-use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter, unsync};
 
+use super::StoredEvent;
+use super::packed::Packed;
 use super::tail::Tail;
-use super::{Record, StoredEvent};
 use crate::domain::{Revision, Sensor, SensorId, SensorName, SensorRef};
 use crate::failpoint::is_planted;
+use crate::wire::stored;
 
-/// How much memory the representations may take.
-const MAX_BYTES: u64 = 64 << 20;
-/// What a record takes beside its representation: the entry, its key, its name.
-const OVERHEAD_BYTES: u64 = 200;
-/// Of a sensor that is kept beside its representation: metadata as a tree can take many times the bytes of its JSON.
-const MAX_KEPT_BYTES: usize = 2_048;
+/// How much memory the sensors may take: a million that are described in some hundred bytes.
+const MAX_BYTES: u64 = 288 << 20;
+/// What a sensor takes beside its packed bytes: the entry with its key, its place in the index, and the allocation.
+const OVERHEAD_BYTES: u64 = 112;
 /// How many names are remembered.
 const MAX_NAMES: usize = 100_000;
-const TYPICAL_RECORD_BYTES: u64 = 1_200;
+const TYPICAL_BYTES: u64 = 280;
+/// How many sensors the writer remembers as it wrote them.
+const MAX_WRITTEN: usize = 4_096;
+/// The largest document of those: metadata as a tree can take many times the bytes of its JSON.
+const MAX_WRITTEN_BYTES: usize = 2_048;
 
 /// The cache; cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct RecordCache {
-    records: Arc<Cache<SensorId, Entry, Weight, DefaultHashBuilder, PinUnsettled>>,
-    /// Which sensor had the name when somebody looked. Only a hint: a record tells its name.
+pub(super) struct SensorCache {
+    sensors: Arc<Cache<SensorId, Entry, Weight, DefaultHashBuilder, PinUnsettled>>,
+    /// Which sensor had the name when somebody looked. Only a hint: a sensor tells its name.
     ids: Arc<Cache<SensorName, SensorId>>,
 }
 
@@ -41,34 +45,20 @@ pub(super) struct RecordCache {
 enum Entry {
     /// Being changed: the database knows.
     Unsettled,
-    Settled(Known),
-}
-
-/// A sensor that is in the cache.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub record: Record,
-    /// What the record tells, where the writer wrote it and it is small: it need not read its own writing.
-    pub sensor: Option<Arc<Sensor>>,
-}
-
-impl Known {
-    fn is_called(&self, name: Option<&SensorName>) -> bool {
-        name.is_none_or(|name| self.record.name == *name)
-    }
+    Settled(Packed),
 }
 
 /// What the cache says of a sensor.
 pub(super) enum Found<'a> {
-    /// This is the sensor.
-    Record(Record),
+    /// This is the sensor, and its id.
+    Packed(SensorId, Packed),
     /// Ask the database, and fill the place.
     Miss(Place<'a>),
     /// Ask the database.
     Unknown,
 }
 
-/// Where a record can be put that was read after the place was given out.
+/// Where a sensor can be put that was read after the place was given out.
 pub(super) struct Place<'a> {
     id: SensorId,
     guard: PlaceholderGuard<'a, SensorId, Entry, Weight, DefaultHashBuilder, PinUnsettled>,
@@ -82,10 +72,7 @@ impl Weighter<SensorId, Entry> for Weight {
         OVERHEAD_BYTES
             + match entry {
                 Entry::Unsettled => 0,
-                // The sensor takes about as much as the representation, which has its links.
-                Entry::Settled(Known { record, sensor }) => {
-                    record.representation.len() as u64 * (1 + u64::from(sensor.is_some()))
-                }
+                Entry::Settled(packed) => packed.len() as u64,
             }
     }
 }
@@ -104,12 +91,12 @@ impl Lifecycle<SensorId, Entry> for PinUnsettled {
     fn on_evict(&self, (): &mut (), _: SensorId, _: Entry) {}
 }
 
-impl RecordCache {
+impl SensorCache {
     pub(super) fn new() -> Self {
-        let items = usize::try_from(MAX_BYTES / TYPICAL_RECORD_BYTES).unwrap_or(usize::MAX);
-        let records = Cache::with(items, MAX_BYTES, Weight, DefaultHashBuilder::default(), PinUnsettled);
+        let items = usize::try_from(MAX_BYTES / TYPICAL_BYTES).unwrap_or(usize::MAX);
+        let sensors = Cache::with(items, MAX_BYTES, Weight, DefaultHashBuilder::default(), PinUnsettled);
         Self {
-            records: Arc::new(records),
+            sensors: Arc::new(sensors),
             ids: Arc::new(Cache::new(MAX_NAMES)),
         }
     }
@@ -120,18 +107,18 @@ impl RecordCache {
             return Found::Unknown;
         };
         // Who comes second does not wait for who came first: two queries are better than one behind the other.
-        match self.records.get_value_or_guard(&id, Some(Duration::ZERO)) {
-            GuardResult::Value(Entry::Settled(known)) if known.is_called(name) => Found::Record(known.record),
+        match self.sensors.get_value_or_guard(&id, Some(Duration::ZERO)) {
+            GuardResult::Value(Entry::Settled(packed)) if is_called(&packed, name) => Found::Packed(id, packed),
             GuardResult::Value(_) | GuardResult::Timeout => Found::Unknown,
             GuardResult::Guard(guard) => Found::Miss(Place { id, guard }),
         }
     }
 
-    /// The sensor, if it is here.
-    pub(super) fn settled(&self, sensor: &SensorRef) -> Option<Known> {
+    /// The sensor and its id, if it is here.
+    pub(super) fn settled(&self, sensor: &SensorRef) -> Option<(SensorId, Packed)> {
         let (id, name) = self.id_of(sensor)?;
-        match self.records.get(&id)? {
-            Entry::Settled(known) if known.is_called(name) => Some(known),
+        match self.sensors.get(&id)? {
+            Entry::Settled(packed) if is_called(&packed, name) => Some((id, packed)),
             _ => None,
         }
     }
@@ -145,53 +132,73 @@ impl RecordCache {
     }
 
     /// Remembers which sensor has the name.
-    pub(super) fn note_name(&self, record: &Record) {
-        self.ids.insert(record.name.clone(), record.id);
+    pub(super) fn note_name(&self, name: &SensorName, id: SensorId) {
+        self.ids.insert(name.clone(), id);
     }
+}
+
+fn is_called(packed: &Packed, name: Option<&SensorName>) -> bool {
+    name.is_none_or(|name| packed.is_called(name))
 }
 
 /// The writer's side: what the running transaction has written, for those who read without a query.
 pub(super) struct Changes {
-    cache: RecordCache,
+    cache: SensorCache,
     tail: Tail,
     /// What the changed sensors are now; `None` when they are gone.
-    sensors: HashMap<SensorId, Option<Known>>,
+    sensors: HashMap<SensorId, Option<Settled>>,
     events: Vec<StoredEvent>,
+    /// What was written last, so that the writer need not read its own writing.
+    written: unsync::Cache<SensorId, Arc<Sensor>>,
+}
+
+/// What a sensor is, once it is committed.
+struct Settled {
+    packed: Packed,
+    /// The same as it was written, unless that is large.
+    sensor: Option<Arc<Sensor>>,
 }
 
 impl Changes {
-    pub(super) fn new(cache: RecordCache, tail: Tail) -> Self {
+    pub(super) fn new(cache: SensorCache, tail: Tail) -> Self {
         Self {
             cache,
             tail,
             sensors: HashMap::new(),
             events: Vec::new(),
+            written: unsync::Cache::new(MAX_WRITTEN),
         }
     }
 
-    /// The sensor as it is, unless this transaction has changed it.
-    pub(super) fn unchanged(&self, sensor: &SensorRef) -> Option<Known> {
-        self.cache.settled(sensor)
+    /// The sensor as it is, where it is in memory and this transaction has not changed it.
+    pub(super) fn unchanged(&self, sensor: &SensorRef) -> Option<Arc<Sensor>> {
+        let (id, packed) = self.cache.settled(sensor)?;
+        // An older one is left where a later one was too large.
+        let written = self.written.get(&id);
+        if let Some(written) = written.filter(|written| written.revision == packed.version.revision) {
+            return Some(Arc::clone(written));
+        }
+        let document = packed.document(id).ok()?;
+        stored::read(document.as_bytes()).ok().map(Arc::new)
     }
 
     /// The sensor is about to be written.
     pub(super) fn unsettle(&mut self, id: SensorId) {
         if !is_planted("bug.decide-before-transaction") {
-            self.cache.records.insert(id, Entry::Unsettled);
+            self.cache.sensors.insert(id, Entry::Unsettled);
         }
         self.sensors.insert(id, None);
     }
 
     /// The sensor has become this, once it is committed.
-    pub(super) fn becomes(&mut self, record: Record, sensor: Sensor) {
-        let id = record.id;
-        let is_small = record.representation.len() <= MAX_KEPT_BYTES;
-        let sensor = is_small.then(|| Arc::new(sensor));
-        let known = Known { record, sensor };
+    pub(super) fn becomes(&mut self, packed: Option<Packed>, document: &str, sensor: Sensor) {
+        let id = sensor.id;
+        let Some(packed) = packed else { return };
         if is_planted("bug.cache-before-commit") {
-            self.cache.records.insert(id, Entry::Settled(known.clone()));
+            self.cache.sensors.insert(id, Entry::Settled(packed.clone()));
         }
-        self.sensors.insert(id, Some(known));
+        let sensor = (document.len() <= MAX_WRITTEN_BYTES).then(|| Arc::new(sensor));
+        self.sensors.insert(id, Some(Settled { packed, sensor }));
     }
 
     /// The event is in the log, once it is committed.
@@ -217,8 +224,13 @@ impl Changes {
         self.tail.extend(self.events.drain(..));
         for (id, known) in self.sensors.drain() {
             match known {
-                Some(known) => self.cache.records.insert(id, Entry::Settled(known)),
-                None => drop(self.cache.records.remove(&id)),
+                Some(Settled { packed, sensor }) => {
+                    self.cache.sensors.insert(id, Entry::Settled(packed));
+                    if let Some(sensor) = sensor {
+                        self.written.insert(id, sensor);
+                    }
+                }
+                None => drop(self.cache.sensors.remove(&id)),
             }
         }
     }
@@ -227,21 +239,17 @@ impl Changes {
     pub(super) fn forget(&mut self) {
         self.events.clear();
         for (id, _) in self.sensors.drain() {
-            self.cache.records.remove(&id);
+            self.cache.sensors.remove(&id);
         }
     }
 }
 
 impl Place<'_> {
     /// Fills the place, unless the sensor was written since it was given out, or it is that of another one, which had the name.
-    pub(super) fn fill(self, record: &Record) {
-        if record.id != self.id {
-            return;
+    pub(super) fn fill(self, id: SensorId, packed: Packed) {
+        if id == self.id {
+            // Refused is fine: the writer knows better.
+            let _ = self.guard.insert(Entry::Settled(packed));
         }
-        // Refused is fine: the writer knows better.
-        let _ = self.guard.insert(Entry::Settled(Known {
-            record: record.clone(),
-            sensor: None,
-        }));
     }
 }

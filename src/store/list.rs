@@ -71,7 +71,7 @@ impl ListRow {
             status,
             document,
         }
-        .into_record(links)
+        .record(links)
     }
 }
 

@@ -8,11 +8,10 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::StoreError;
 use super::post::{Letter, Post, PostBox};
-use super::row::find;
-use super::{Record, StoreError};
+use super::row::{SensorRow, find};
 use crate::domain::SensorRef;
-use crate::wire::link::LinkBase;
 
 /// The most questions that share a snapshot, so that the first of them does not wait for long.
 const MAX_QUESTIONS: usize = 64;
@@ -31,12 +30,11 @@ pub(super) enum Question {
 }
 
 /// The sensor, where there is one.
-pub(super) type Found = Result<Option<Record>, StoreError>;
+pub(super) type Found = Result<Option<SensorRow>, StoreError>;
 
 pub(super) struct Lookup {
     pub connection: Connection,
     pub questions: mpsc::UnboundedReceiver<Question>,
-    pub links: LinkBase,
     pub failed: CancellationToken,
 }
 
@@ -74,7 +72,7 @@ impl Lookup {
                     post_box,
                 } => {
                     let answer = match &snapshot {
-                        Ok(snapshot) => find(snapshot, &sensor, &self.links),
+                        Ok(snapshot) => find(snapshot, &sensor).map_err(StoreError::from),
                         Err(error) => Err(error.clone()),
                     };
                     post.add(post_box.as_ref(), Letter { reply, answer });

@@ -17,6 +17,7 @@ mod metrics;
 mod once;
 mod open;
 mod overload;
+mod packed;
 #[cfg(test)]
 mod plan_tests;
 mod post;
@@ -44,15 +45,16 @@ pub use list::Page;
 pub use metrics::StoreMetrics;
 pub use once::Once;
 pub use open::{OpenError, migrate};
+pub use reads::AtHand;
 
 use crate::clock::Clock;
 use crate::domain::{
-    Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef, Timestamp,
+    Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef, Timestamp, Version,
 };
 use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
 use batch::Batch;
-use cache::RecordCache;
+use cache::SensorCache;
 use command::{Command, Note, Write};
 use lookup::Question;
 use overload::{Overload, Place};
@@ -96,7 +98,7 @@ struct Inner {
     overload: Overload,
     reads: SqlitePool,
     lookup: mpsc::UnboundedSender<Question>,
-    cache: RecordCache,
+    cache: SensorCache,
     tail: Tail,
     epoch: Epoch,
     head: watch::Receiver<Revision>,
@@ -120,6 +122,17 @@ pub struct Record {
     pub updated_at: Timestamp,
     /// Its JSON, links included.
     pub representation: Bytes,
+}
+
+impl Record {
+    /// What tells this state from others.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        Version {
+            revision: self.revision,
+            updated_at: self.updated_at,
+        }
+    }
 }
 
 /// What is true of a sensor now: its JSON, or that it is not there.

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::cache::{Changes, RecordCache};
+use super::cache::{Changes, SensorCache};
 use super::lookup::Lookup;
 use super::overload::Overload;
 use super::scribe::Scribe;
@@ -119,7 +119,7 @@ impl Store {
             .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
             .await
             .map_err(|error| database(path, error))?;
-        let (cache, tail) = (RecordCache::new(), Tail::default());
+        let (cache, tail) = (SensorCache::new(), Tail::default());
         let (commands, queue) = mpsc::unbounded_channel();
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
@@ -130,7 +130,6 @@ impl Store {
         let looking_up = Lookup {
             connection: lookup_connection,
             questions,
-            links: links.clone(),
             failed: failed.clone(),
         };
         let writer = Writer {

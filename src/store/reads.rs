@@ -5,10 +5,37 @@ use tokio::sync::oneshot;
 
 use super::cache::Found;
 use super::lookup::Question;
+use super::packed::Packed;
 use super::row::{SensorRow, damaged};
-use super::{Record, SensorState, Store, StoreError, StoredEvent};
-use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp};
+use super::{Inner, Record, SensorState, Store, StoreError, StoredEvent};
+use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp, Version};
 use crate::failpoint::reach;
+use crate::wire::link::LinkBase;
+
+/// A sensor that is in memory.
+#[derive(Debug)]
+pub struct AtHand<'a> {
+    /// Its identity.
+    pub id: SensorId,
+    packed: Packed,
+    links: &'a LinkBase,
+}
+
+impl AtHand<'_> {
+    /// What tells this state from others.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.packed.version
+    }
+
+    /// The sensor, ready to be sent.
+    ///
+    /// # Errors
+    /// Never in practice: it was packed here.
+    pub fn record(&self) -> Result<Record, StoreError> {
+        self.packed.record(self.id, self.links)
+    }
+}
 
 /// A row of `events`.
 struct EventRow {
@@ -42,8 +69,10 @@ impl EventRow {
 impl Store {
     /// A sensor as it is, where it is in memory.
     #[must_use]
-    pub fn at_hand(&self, sensor: &SensorRef) -> Option<Record> {
-        self.inner.cache.settled(sensor).map(|known| known.record)
+    pub fn at_hand(&self, sensor: &SensorRef) -> Option<AtHand<'_>> {
+        let (id, packed) = self.inner.cache.settled(sensor)?;
+        let links = &self.inner.links;
+        Some(AtHand { id, packed, links })
     }
 
     /// A sensor as it is.
@@ -51,26 +80,29 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn get(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
-        let cache = &self.inner.cache;
+        let Inner { cache, links, .. } = &*self.inner;
         let place = match cache.find(sensor) {
-            Found::Record(record) => return Ok(Some(record)),
+            Found::Packed(id, packed) => return packed.record(id, links).map(Some),
             Found::Miss(place) => Some(place),
             Found::Unknown => None,
         };
-        let record = self.look_up(sensor).await?;
-        if let Some(record) = &record {
-            // Whoever asks by id needs no name, and would drive out those that are asked for.
-            if matches!(sensor, SensorRef::Name(_)) {
-                cache.note_name(record);
-            }
-            if let Some(place) = place {
-                place.fill(record);
-            }
+        let Some(row) = self.look_up(sensor).await? else {
+            return Ok(None);
+        };
+        let record = row.record(links)?;
+        // Whoever asks by id needs no name, and would drive out those that are asked for.
+        if let SensorRef::Name(name) = sensor {
+            cache.note_name(name, record.id);
         }
-        Ok(record)
+        if let Some(place) = place
+            && let Some(packed) = Packed::of(&record, row.status(), &row.document)
+        {
+            place.fill(record.id, packed);
+        }
+        Ok(Some(record))
     }
 
-    async fn look_up(&self, sensor: &SensorRef) -> Result<Option<Record>, StoreError> {
+    async fn look_up(&self, sensor: &SensorRef) -> Result<Option<SensorRow>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let question = Question::Find {
             sensor: sensor.clone(),
@@ -97,7 +129,7 @@ impl Store {
         .await?;
         let mut present = HashMap::with_capacity(rows.len());
         for row in rows {
-            let record = row.into_record(&self.inner.links)?;
+            let record = row.record(&self.inner.links)?;
             present.insert(record.id, record.representation);
         }
         let state = |&sensor| SensorState {

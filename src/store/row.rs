@@ -3,45 +3,41 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{Record, StoreError};
-use crate::domain::{Revision, SensorId, SensorRef, Status, Timestamp};
+use crate::domain::{Revision, SensorRef, Status, Timestamp};
 use crate::wire::link::LinkBase;
 use crate::wire::representation::{representation, updated_at};
 
 /// A row of `sensors`.
-pub(super) struct SensorRow<Text = String> {
-    pub id: Text,
-    pub name: Text,
+pub(super) struct SensorRow {
+    pub id: String,
+    pub name: String,
     pub revision: i64,
-    pub status: Text,
-    pub document: Text,
+    pub status: String,
+    pub document: String,
 }
 
-impl<Text: AsRef<str>> SensorRow<Text> {
-    pub(super) fn into_record(self, links: &LinkBase) -> Result<Record, StoreError> {
-        let id: SensorId = self.id.as_ref().parse().map_err(damaged)?;
-        let status = match self.status.as_ref() {
+impl SensorRow {
+    /// The sensor, ready to be sent.
+    pub(super) fn record(&self, links: &LinkBase) -> Result<Record, StoreError> {
+        Ok(Record {
+            id: self.id.parse().map_err(damaged)?,
+            name: self.name.parse().map_err(damaged)?,
+            revision: Revision::new(self.revision),
+            updated_at: instant(&self.document)?,
+            representation: representation(&self.document, &self.id, self.status(), links).into(),
+        })
+    }
+
+    pub(super) fn status(&self) -> Status {
+        match self.status.as_str() {
             "active" => Status::Active,
             _ => Status::Inactive,
-        };
-        let name = self.name.as_ref().parse().map_err(damaged)?;
-        let document = self.document.as_ref();
-        let representation = representation(document, self.id.as_ref(), status, links);
-        Ok(Record {
-            id,
-            name,
-            revision: Revision::new(self.revision),
-            updated_at: instant(document)?,
-            representation: representation.into(),
-        })
+        }
     }
 }
 
 /// The sensor as the connection sees it, by either of its keys.
-pub(super) fn find(
-    connection: &Connection,
-    sensor: &SensorRef,
-    links: &LinkBase,
-) -> Result<Option<Record>, StoreError> {
+pub(super) fn find(connection: &Connection, sensor: &SensorRef) -> rusqlite::Result<Option<SensorRow>> {
     let (sql, key) = match sensor {
         SensorRef::Id(id) => (
             "SELECT id, name, revision, status, document FROM sensors WHERE id = ?",
@@ -53,20 +49,15 @@ pub(super) fn find(
         ),
     };
     let read = |row: &rusqlite::Row<'_>| {
-        let row = SensorRow {
-            id: row.get_ref(0)?.as_str()?,
-            name: row.get_ref(1)?.as_str()?,
+        Ok(SensorRow {
+            id: row.get(0)?,
+            name: row.get(1)?,
             revision: row.get(2)?,
-            status: row.get_ref(3)?.as_str()?,
-            document: row.get_ref(4)?.as_str()?,
-        };
-        Ok(row.into_record(links))
+            status: row.get(3)?,
+            document: row.get(4)?,
+        })
     };
-    connection
-        .prepare_cached(sql)?
-        .query_row([key], read)
-        .optional()?
-        .transpose()
+    connection.prepare_cached(sql)?.query_row([key], read).optional()
 }
 
 /// When the sensor became what its document or its representation shows.

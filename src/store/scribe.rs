@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Params, params};
 
-use super::cache::{Changes, Known};
+use super::cache::Changes;
 use super::command::{Decide, Note, Outcome};
+use super::packed::Packed;
 use super::row::{damaged, find};
 use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{
@@ -53,33 +54,37 @@ impl Scribe {
         decide: Decide,
         moment: Moment,
     ) -> Step {
-        let (record, current) = match self.changes.unchanged(target) {
-            Some(Known { record, sensor }) => (Some(record), sensor),
-            None => (find(connection, target, &self.links)?, None),
-        };
-        let current = match (&record, current) {
-            (Some(record), None) => Some(Arc::new(stored::read(&record.representation).map_err(damaged)?)),
-            (_, current) => current,
-        };
+        let current = self.current(connection, target)?;
+        let present = |current: &Option<Arc<Sensor>>| current.as_deref().map(|sensor| self.record(sensor)).transpose();
         let change = match decide(current.as_deref(), moment) {
             Ok(change) => change,
             Err(refusal) => {
                 return Ok(Err(WriteError::Refused {
                     refusal,
-                    current: record.map(Box::new),
+                    current: present(&current)?.map(|(record, _)| Box::new(record)),
                     after_others: false,
                 }));
             }
         };
-        let done = match (change, &current, record) {
-            (Change::Create(sensor), None, _) => self.create(connection, sensor, moment),
-            (Change::Modify(next, form), Some(current), _) => self.modify(connection, current, next, form, moment),
-            (Change::Delete, Some(current), _) => self.delete(connection, current, moment),
-            (Change::None, _, Some(record)) => Ok(Ok(Outcome::Unchanged(record))),
-            (change, ..) => Err(damaged(format_args!("{change:?} does not fit what is there"))),
+        let done = match (change, &current) {
+            (Change::Create(sensor), None) => self.create(connection, sensor, moment),
+            (Change::Modify(next, form), Some(current)) => self.modify(connection, current, next, form, moment),
+            (Change::Delete, Some(current)) => self.delete(connection, current, moment),
+            (Change::None, Some(current)) => Ok(Ok(Outcome::Unchanged(self.record(current)?.0))),
+            (change, _) => Err(damaged(format_args!("{change:?} does not fit what is there"))),
         }?;
         reach("store.after-change")?;
         Ok(done)
+    }
+
+    /// The sensor as it is.
+    fn current(&self, connection: &Connection, target: &SensorRef) -> Result<Option<Arc<Sensor>>, StoreError> {
+        if let Some(sensor) = self.changes.unchanged(target) {
+            return Ok(Some(sensor));
+        }
+        let row = find(connection, target)?;
+        let sensor = row.map(|row| stored::read(row.document.as_bytes()).map_err(damaged));
+        Ok(sensor.transpose()?.map(Arc::new))
     }
 
     fn create(&mut self, connection: &Connection, sensor: Sensor, moment: Moment) -> Step {
@@ -110,8 +115,9 @@ impl Scribe {
         }
         inserted?;
         let state = Body::State(text(&record.representation)?);
-        self.append(ChangeKind::Created, None, &sensor, state, Some(document), moment)?;
-        self.changes.becomes(record.clone(), sensor);
+        self.append(ChangeKind::Created, None, &sensor, state, Some(&document), moment)?;
+        let packed = Packed::of(&record, sensor.properties.status, &document);
+        self.changes.becomes(packed, &document, sensor);
         Ok(Ok(Outcome::Created(record)))
     }
 
@@ -141,8 +147,16 @@ impl Scribe {
                 Body::Changes(&patch)
             }
         };
-        self.append(ChangeKind::Modified, Some(current), &next, body, Some(document), moment)?;
-        self.changes.becomes(record.clone(), next);
+        self.append(
+            ChangeKind::Modified,
+            Some(current),
+            &next,
+            body,
+            Some(&document),
+            moment,
+        )?;
+        let packed = Packed::of(&record, next.properties.status, &document);
+        self.changes.becomes(packed, &document, next);
         Ok(Ok(Outcome::Modified(record)))
     }
 
@@ -164,7 +178,7 @@ impl Scribe {
         before: Option<&Sensor>,
         sensor: &Sensor,
         body: Body<'_>,
-        document: Option<String>,
+        document: Option<&str>,
         moment: Moment,
     ) -> Result<(), StoreError> {
         let previous = before.map(|before| before.revision);
@@ -182,7 +196,7 @@ impl Scribe {
             committed_at: moment.now,
             payload: payload.into(),
         };
-        let state = document.filter(|_| keeps_state(moment.revision));
+        let state = document.filter(|_| keeps_state(moment.revision)).map(str::to_owned);
         self.entries.push(Entry { event, state });
         Ok(())
     }
@@ -242,7 +256,10 @@ impl Scribe {
         are_any: bool,
         mut error: WriteError,
     ) -> Result<WriteError, StoreError> {
-        let find = |sensor: &SensorRef| find(connection, sensor, &self.links);
+        let find = |sensor: &SensorRef| -> Result<_, StoreError> {
+            let row = find(connection, sensor)?;
+            row.map(|row| row.record(&self.links)).transpose()
+        };
         match &mut error {
             WriteError::Refused {
                 refusal,

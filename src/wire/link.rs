@@ -84,9 +84,9 @@ pub struct LinkBase {
     of_sensor: [Template; 2],
 }
 
-/// JSON with an id in some places: what stands between those.
+/// JSON with an id in some places: what stands before the first of them, and after each.
 #[derive(Debug, Clone, Default)]
-struct Template(Vec<String>);
+struct Template(String, Vec<String>);
 
 impl LinkBase {
     /// `public_url` is the base of the service, `mqtt_url` the broker as subscribers reach it (without credentials),
@@ -103,20 +103,22 @@ impl LinkBase {
         let id = SensorId::new(Uuid::from_u128(0xf1de_1d00_0000_4000_8000_0000_0000_0001));
         let of_sensor = [Status::Active, Status::Inactive].map(|status| {
             let json = serde_json::to_string(&base.of_sensor(id, status)).unwrap_or_default();
-            Template(json.split(&id.to_string()).map(str::to_owned).collect())
+            let id = id.to_string();
+            let mut pieces = json.split(&id).map(str::to_owned);
+            Template(pieces.next().unwrap_or_default(), pieces.collect())
         });
         Self { of_sensor, ..base }
     }
 
-    /// The links of a sensor as compact JSON: what [`Self::of_sensor`] gives, at the cost of filling the id in.
-    #[must_use]
-    pub fn json_of_sensor(&self, id: &str, status: Status) -> String {
+    /// The links of a sensor as compact JSON, in pieces: what [`Self::of_sensor`] gives, at the cost of filling the id in.
+    pub fn json_of_sensor<'a>(&'a self, id: &'a str, status: Status) -> impl Iterator<Item = &'a str> + Clone {
         let [active, inactive] = &self.of_sensor;
-        let Template(pieces) = match status {
+        let Template(first, others) = match status {
             Status::Active => active,
             Status::Inactive => inactive,
         };
-        pieces.join(id)
+        let others = others.iter().flat_map(move |piece| [id, piece]);
+        std::iter::once(first.as_str()).chain(others)
     }
 
     /// The URL of `path`, which starts with a slash.
@@ -224,7 +226,7 @@ mod tests {
         let id: SensorId = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90".parse().unwrap();
         for status in [Status::Active, Status::Inactive] {
             let links = serde_json::to_string(&base.of_sensor(id, status)).unwrap();
-            assert_eq!(base.json_of_sensor(&id.to_string(), status), links);
+            assert_eq!(base.json_of_sensor(&id.to_string(), status).collect::<String>(), links);
         }
     }
 

@@ -20,6 +20,6 @@ pub mod plot;
 pub mod presence;
 pub mod representation;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 pub mod stored;
 pub mod xml;

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::input;
 use super::link::{Link, LinkBase};
 use super::members::Members;
-use crate::domain::{Label, Metadata, Sensor, Status, Timestamp, Value};
+use crate::domain::{Label, Metadata, Sensor, SensorId, SensorName, Status, Timestamp, Value};
 
 /// A sensor. Members that are not set are left out, never `null`.
 ///
@@ -306,12 +306,23 @@ pub fn document(sensor: &Sensor) -> serde_json::Result<String> {
     serde_json::to_string(&form(sensor, Vec::new()))
 }
 
+/// What the document of a sensor begins with: the two members that tell it from all others.
+#[must_use]
+pub fn document_head(id: SensorId, name: &SensorName) -> String {
+    // A name needs no escapes.
+    format!(r#"{{"id":"{id}","name":"{name}""#)
+}
+
 /// The whole representation, from the document that [`document`] wrote.
 #[must_use]
 pub fn representation(document: &str, id: &str, status: Status, links: &LinkBase) -> String {
     let members = document.strip_suffix('}').unwrap_or(document);
-    let links = links.json_of_sensor(id, status);
-    [members, r#","links":"#, &links, "}"].concat()
+    let pieces = [members, r#","links":"#].into_iter();
+    let pieces = pieces.chain(links.json_of_sensor(id, status)).chain(["}"]);
+    // Every GET makes one: at once as long as it will be.
+    let mut json = String::with_capacity(pieces.clone().map(str::len).sum());
+    json.extend(pieces);
+    json
 }
 
 /// When the sensor became what a document or a representation shows.

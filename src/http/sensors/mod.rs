@@ -19,7 +19,7 @@ use super::negotiation::BY_FORM_AND_CODING;
 use super::problem::{self, Problem};
 use super::variant::Form;
 use super::{HttpState, conditional};
-use crate::domain::{Refusal, Revision, SensorId, SensorRef, Unmet, Version};
+use crate::domain::{Refusal, Revision, SensorId, SensorRef, Unmet};
 use crate::store::{Record, StoreError, WriteError};
 use crate::wire::link::Link;
 
@@ -40,7 +40,7 @@ fn represent_as(
     state: &HttpState,
 ) -> HttpResponse {
     let mut response = respond(form, status, record.revision, body, state);
-    let last_modified = conditional::http_date(version(record).updated_at);
+    let last_modified = conditional::http_date(record.updated_at);
     response.headers_mut().insert(header::LAST_MODIFIED, last_modified);
     response
 }
@@ -73,14 +73,6 @@ fn tagged(form: Form, status: StatusCode, revision: Revision, state: &HttpState)
         .insert_header((header::CACHE_CONTROL, NO_CACHE))
         .insert_header((header::VARY, BY_FORM_AND_CODING));
     response
-}
-
-/// What a precondition looks at.
-fn version(record: &Record) -> Version {
-    Version {
-        revision: record.revision,
-        updated_at: record.updated_at,
-    }
 }
 
 /// What a write that did not happen is to the client.

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use validator::Validate;
 
-use super::{not_modified, of_refusal, represent_as, version};
-use crate::domain::{Precondition, Refusal, Revision, SensorRef};
+use super::{not_modified, of_refusal, represent_as};
+use crate::domain::{Precondition, Refusal, Revision, SensorId, SensorRef};
 use crate::http::events;
 use crate::http::extract::{Parameters, SensorPath, digits};
 use crate::http::problem::{self, Problem, problem_responses};
@@ -117,7 +117,18 @@ impl PlainRead {
 
     /// The answer, where the sensor is in memory.
     pub fn at_hand(&self, state: &HttpState) -> Option<HttpResponse> {
-        let record = state.store.at_hand(&self.target)?;
+        let at_hand = state.store.at_hand(&self.target)?;
+        let version = at_hand.version();
+        if self.precondition.check_read(version) == Ok(true) {
+            return Some(unchanged(
+                self.form,
+                &self.target,
+                "",
+                (at_hand.id, version.revision),
+                state,
+            ));
+        }
+        let record = at_hand.record().ok()?;
         Some(self.respond(check(record, &self.precondition, &self.target, state), state))
     }
 
@@ -142,16 +153,34 @@ fn answer(
     (record, unchanged): (Record, bool),
     state: &HttpState,
 ) -> Result<HttpResponse, Problem> {
-    let is_canonical = matches!(target, SensorRef::Id(_));
-    let canonical = || format!("{}{query}", state.links().sensor_url(&SensorRef::Id(record.id)));
-    let canonical = (!is_canonical).then(canonical);
-    let response = if unchanged {
-        not_modified(form, record.revision, state)
-    } else {
-        let body = form.of_sensor(record.representation.clone())?;
-        represent_as(form, StatusCode::OK, &record, body, state)
-    };
-    Ok(located(response, canonical))
+    if unchanged {
+        return Ok(self::unchanged(
+            form,
+            target,
+            query,
+            (record.id, record.revision),
+            state,
+        ));
+    }
+    let body = form.of_sensor(record.representation.clone())?;
+    let response = represent_as(form, StatusCode::OK, &record, body, state);
+    Ok(located(response, canonical(target, query, record.id, state)))
+}
+
+/// The answer to a client that has what was found at `target` with this query: the sensor of this id, at this revision.
+fn unchanged(
+    form: Form,
+    target: &SensorRef,
+    query: &str,
+    (id, revision): (SensorId, Revision),
+    state: &HttpState,
+) -> HttpResponse {
+    located(not_modified(form, revision, state), canonical(target, query, id, state))
+}
+
+/// The URL of what was found, unless that is what was asked for.
+fn canonical(target: &SensorRef, query: &str, id: SensorId, state: &HttpState) -> Option<String> {
+    matches!(target, SensorRef::Name(_)).then(|| format!("{}{query}", state.links().sensor_url(&SensorRef::Id(id))))
 }
 
 /// The sensor.
@@ -172,7 +201,7 @@ pub(super) fn check(
     target: &SensorRef,
     state: &HttpState,
 ) -> Result<(Record, bool), Problem> {
-    match precondition.check_read(version(&record)) {
+    match precondition.check_read(record.version()) {
         Ok(unchanged) => Ok((record, unchanged)),
         Err(refusal) => Err(of_refusal(refusal, Some((record.id, record.revision)), target, state)),
     }

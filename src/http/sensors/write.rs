@@ -5,13 +5,13 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
-use super::{of_refusal, refused, represent, version};
+use super::{of_refusal, refused, represent};
 use crate::clock;
 use crate::domain::{Change, Moment, Precondition, Refusal, Revision, Sensor, SensorId, SensorRef, Version};
 use crate::http::HttpState;
 use crate::http::preference::{self, Content, Preferences};
 use crate::http::problem::Problem;
-use crate::store::{Decide, Once, Outcome, WriteError};
+use crate::store::{Decide, Once, Outcome, Record, WriteError};
 
 /// What a write makes of the sensor, when the state is the one that the request demands.
 type Make = Decide;
@@ -187,7 +187,7 @@ impl Attempt {
         match refusal {
             Refusal::NotFound | Refusal::PreconditionFailed(_) | Refusal::ListPreconditionFailed(_) => {
                 let head = *state.store.head().borrow();
-                let without_them = self.terms.judge(current.as_deref().map(version), head);
+                let without_them = self.terms.judge(current.as_deref().map(Record::version), head);
                 without_them
                     .is_ok()
                     .then_some("an earlier operation of the same batch made it so, and was undone")
@@ -228,7 +228,7 @@ async fn bad_body(body: Problem, target: &SensorRef, terms: &Terms, state: &Http
         Err(error) => return error.into(),
     };
     let head = *state.store.head().borrow();
-    match terms.judge(current.as_ref().map(version), head) {
+    match terms.judge(current.as_ref().map(Record::version), head) {
         Err(refusal) => of_refusal(
             refusal,
             current.map(|record| (record.id, record.revision)),
