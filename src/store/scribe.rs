@@ -55,13 +55,13 @@ impl Scribe {
         moment: Moment,
     ) -> Step {
         let current = self.current(connection, target)?;
-        let present = |current: &Option<Arc<Sensor>>| current.as_deref().map(|sensor| self.record(sensor)).transpose();
         let change = match decide(current.as_deref(), moment) {
             Ok(change) => change,
             Err(refusal) => {
+                let current = current.map(|sensor| self.record(&sensor)).transpose()?;
                 return Ok(Err(WriteError::Refused {
                     refusal,
-                    current: present(&current)?.map(|(record, _)| Box::new(record)),
+                    current: current.map(|(record, _)| Box::new(record)),
                     after_others: false,
                 }));
             }
@@ -147,14 +147,8 @@ impl Scribe {
                 Body::Changes(&patch)
             }
         };
-        self.append(
-            ChangeKind::Modified,
-            Some(current),
-            &next,
-            body,
-            Some(&document),
-            moment,
-        )?;
+        let kind = ChangeKind::Modified;
+        self.append(kind, Some(current), &next, body, Some(&document), moment)?;
         let packed = Packed::of(&record, next.properties.status, &document);
         self.changes.becomes(packed, &document, next);
         Ok(Ok(Outcome::Modified(record)))

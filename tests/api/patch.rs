@@ -172,3 +172,28 @@ async fn a_patch_of_nothing_is_404() {
     assert_eq!(service.store_revision().await, 0);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_large_patch_wrote_is_what_the_next_one_changes() {
+    let service = Service::start().await;
+    service.create(&json!({"name": "s1", "value": 1})).await;
+    let text = "x".repeat(8_000);
+    let large = json!({"metadata": {"text": text}});
+    service.patch("/sensors/s1", &large).await.expect(200);
+    let sensor = service
+        .patch("/sensors/s1", &json!({"value": 2}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!((&sensor["value"], &sensor["metadata"]), (&json!(2), &large["metadata"]));
+    let small = json!({"metadata": null, "value": 3});
+    service.patch("/sensors/s1", &small).await.expect(200);
+    let sensor = service
+        .patch("/sensors/s1", &json!({"unit": "Cel"}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!((&sensor["value"], sensor.get("metadata")), (&json!(3), None));
+    assert_eq!(service.get("/sensors/s1").await.json(), sensor);
+    service.finish().await;
+}

@@ -120,13 +120,8 @@ impl PlainRead {
         let at_hand = state.store.at_hand(&self.target)?;
         let version = at_hand.version();
         if self.precondition.check_read(version) == Ok(true) {
-            return Some(unchanged(
-                self.form,
-                &self.target,
-                "",
-                (at_hand.id, version.revision),
-                state,
-            ));
+            let canonical = canonical(&self.target, "", at_hand.id, state);
+            return Some(located(not_modified(self.form, version.revision, state), canonical));
         }
         let record = at_hand.record().ok()?;
         Some(self.respond(check(record, &self.precondition, &self.target, state), state))
@@ -153,29 +148,13 @@ fn answer(
     (record, unchanged): (Record, bool),
     state: &HttpState,
 ) -> Result<HttpResponse, Problem> {
-    if unchanged {
-        return Ok(self::unchanged(
-            form,
-            target,
-            query,
-            (record.id, record.revision),
-            state,
-        ));
-    }
-    let body = form.of_sensor(record.representation.clone())?;
-    let response = represent_as(form, StatusCode::OK, &record, body, state);
+    let response = if unchanged {
+        not_modified(form, record.revision, state)
+    } else {
+        let body = form.of_sensor(record.representation.clone())?;
+        represent_as(form, StatusCode::OK, &record, body, state)
+    };
     Ok(located(response, canonical(target, query, record.id, state)))
-}
-
-/// The answer to a client that has what was found at `target` with this query: the sensor of this id, at this revision.
-fn unchanged(
-    form: Form,
-    target: &SensorRef,
-    query: &str,
-    (id, revision): (SensorId, Revision),
-    state: &HttpState,
-) -> HttpResponse {
-    located(not_modified(form, revision, state), canonical(target, query, id, state))
 }
 
 /// The URL of what was found, unless that is what was asked for.
