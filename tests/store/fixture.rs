@@ -68,8 +68,10 @@ pub async fn set_value(store: &Store, number: usize, value: i64) -> Result<Outco
     store.write(target, decide).await
 }
 
-/// Makes `count` changes of `sensors` sensors, `at_once` at a time, as fast as the store takes them.
+/// Makes `count` changes of `sensors` sensors, `at_once` at a time, as fast as the store takes them. No value is written twice, or
+/// a writer could draw the one that its sensor has already, which is no change.
 pub async fn change(store: &Store, count: i64, sensors: usize, at_once: usize) {
+    let first = head(store).get();
     let done = Arc::new(AtomicI64::new(0));
     let writers = (0..at_once).map(|writer| {
         let (store, done) = (store.clone(), Arc::clone(&done));
@@ -79,8 +81,11 @@ pub async fn change(store: &Store, count: i64, sensors: usize, at_once: usize) {
                 if number >= count {
                     return;
                 }
-                let outcome = set_value(&store, writer % sensors, number).await;
-                assert!(matches!(outcome, Ok(Outcome::Created(_) | Outcome::Modified(_))));
+                let outcome = set_value(&store, writer % sensors, first + number).await;
+                assert!(
+                    matches!(outcome, Ok(Outcome::Created(_) | Outcome::Modified(_))),
+                    "{outcome:?}"
+                );
             }
         })
     });
