@@ -299,9 +299,13 @@ fn change(http: &Http, ledger: &Ledger, path: &str, value: i64) -> impl Future<O
     async move { drop(ledger.send(&http, request).await) }
 }
 
-/// As the metrics tell.
+/// As the metrics tell; none where 600 clients on two cores kept the question from being sent within the 5 s that a head may take (408).
 async fn waiting_writes(http: &Http) -> i64 {
-    let metrics = http.get("/metrics").await.expect(200);
+    let metrics = http.get("/metrics").await;
+    if metrics.status == 408 {
+        return 0;
+    }
+    let metrics = metrics.expect(200);
     let mut lines = metrics.text().lines();
     let depth = lines.find_map(|line| line.strip_prefix("sensorcast_write_queue_depth "));
     depth.expect("a depth").parse().expect("a number")
