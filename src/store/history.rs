@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use sqlx::SqliteConnection;
 
 use super::row::damaged;
-use super::{Record, Store, StoreError};
+use super::{Record, Store, StoreError, chain};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef};
 use crate::wire::fold::Fold;
 use crate::wire::history::{PointForm, Series};
@@ -93,16 +93,9 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn before_newest(&self, sensor: SensorId, count: usize) -> Result<Revision, StoreError> {
-        let id = sensor.to_string();
-        let offset = i64::try_from(count).unwrap_or(i64::MAX);
-        let revision = sqlx::query_scalar!(
-            "SELECT revision FROM events WHERE sensor_id = ? ORDER BY revision DESC LIMIT 1 OFFSET ?",
-            id,
-            offset
-        )
-        .fetch_optional(&self.inner.reads)
-        .await?;
-        Ok(Revision::new(revision.unwrap_or(0)))
+        let mut snapshot = self.inner.reads.begin().await?;
+        let revision = chain::before_newest(&mut snapshot, sensor, count).await?;
+        Ok(revision.unwrap_or_default())
     }
 
     /// A representation that was rebuilt, in the bytes that it had.
@@ -154,7 +147,7 @@ async fn fold_to(
 ) -> Result<Fold, StoreError> {
     let (id, number) = (sensor.to_string(), revision.get());
     let kept = sqlx::query!(
-        r#"SELECT revision AS "revision!", state AS "state!" FROM events INDEXED BY states_of_sensor
+        r#"SELECT revision AS "revision!", state AS "state!" FROM events INDEXED BY landmarks_of_sensor
            WHERE sensor_id = ? AND state IS NOT NULL AND revision <= ? ORDER BY revision DESC LIMIT 1"#,
         id,
         number
@@ -162,14 +155,13 @@ async fn fold_to(
     .fetch_optional(&mut *snapshot)
     .await?;
     let (mut fold, reached) = match kept {
-        Some(kept) => (Fold::at(read(kept.state.as_bytes())?), kept.revision),
-        None => (fold_back(snapshot, &id, revision, present).await?, 0),
+        Some(kept) => (Fold::at(read(kept.state.as_bytes())?), Revision::new(kept.revision)),
+        None => (fold_back(snapshot, sensor, revision, present).await?, Revision::ZERO),
     };
+    let later = chain::as_parameter(&chain::between(snapshot, sensor, reached, revision).await?)?;
     let mut payloads = sqlx::query_scalar!(
-        "SELECT payload FROM events WHERE sensor_id = ? AND revision > ? AND revision <= ? ORDER BY revision",
-        id,
-        reached,
-        number
+        "SELECT payload FROM events WHERE revision IN (SELECT value FROM json_each(?)) ORDER BY revision",
+        later
     )
     .fetch(snapshot);
     while let Some(payload) = payloads.try_next().await? {
@@ -182,13 +174,13 @@ async fn fold_to(
 /// present.
 async fn fold_back(
     snapshot: &mut SqliteConnection,
-    id: &str,
+    sensor: SensorId,
     revision: Revision,
     present: Option<Record>,
 ) -> Result<Fold, StoreError> {
-    let number = revision.get();
+    let (id, number) = (sensor.to_string(), revision.get());
     let next = sqlx::query!(
-        r#"SELECT revision AS "revision!", state AS "state!" FROM events INDEXED BY states_of_sensor
+        r#"SELECT revision AS "revision!", state AS "state!" FROM events INDEXED BY landmarks_of_sensor
            WHERE sensor_id = ? AND state IS NOT NULL AND revision > ? ORDER BY revision LIMIT 1"#,
         id,
         number
@@ -200,14 +192,15 @@ async fn fold_back(
         (None, Some(present)) => (present.revision.get(), read(&present.representation)?),
         (None, None) => return Ok(Fold::default()),
     };
+    let revisions = chain::between(snapshot, sensor, Revision::ZERO, Revision::new(next)).await?;
+    let revisions = chain::as_parameter(&revisions)?;
     let is_other = sqlx::query_scalar!(
         r#"SELECT EXISTS (
                SELECT 1 FROM events
-               WHERE sensor_id = ? AND revision > ? AND revision <= ? AND payload -> '$.changes' IS NULL
+               WHERE revision IN (SELECT value FROM json_each(?)) AND revision > ? AND payload -> '$.changes' IS NULL
            ) AS "is_other!: bool""#,
-        id,
-        number,
-        next
+        revisions,
+        number
     )
     .fetch_one(&mut *snapshot)
     .await?;
@@ -218,9 +211,8 @@ async fn fold_back(
     let touched = sqlx::query_scalar!(
         r#"SELECT DISTINCT CAST(change.key AS TEXT) AS "key!: String"
            FROM events, json_each(events.payload, '$.changes') AS change
-           WHERE events.sensor_id = ? AND events.revision <= ?"#,
-        id,
-        next
+           WHERE events.revision IN (SELECT value FROM json_each(?))"#,
+        revisions
     )
     .fetch_all(snapshot)
     .await?;

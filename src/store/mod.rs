@@ -8,6 +8,7 @@
 mod backup;
 mod batch;
 mod cache;
+mod chain;
 mod command;
 mod error;
 mod history;

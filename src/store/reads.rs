@@ -7,7 +7,7 @@ use super::cache::Found;
 use super::lookup::Question;
 use super::packed::Packed;
 use super::row::{SensorRow, damaged};
-use super::{Inner, Record, SensorState, Store, StoreError, StoredEvent};
+use super::{Inner, Record, SensorState, Store, StoreError, StoredEvent, chain};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp, Version};
 use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
@@ -178,17 +178,15 @@ impl Store {
         after: Revision,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let (sensor, after) = (sensor.to_string(), after.get());
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut snapshot = self.inner.reads.begin().await?;
+        let revisions = chain::as_parameter(&chain::oldest(&mut snapshot, sensor, after, limit).await?)?;
         let rows = sqlx::query_as!(
             EventRow,
             "SELECT revision, sensor_id, name, former_name, kind, committed_at_ms, payload FROM events
-             WHERE sensor_id = ? AND revision > ? ORDER BY revision LIMIT ?",
-            sensor,
-            after,
-            limit
+             WHERE revision IN (SELECT value FROM json_each(?)) ORDER BY revision",
+            revisions
         )
-        .fetch_all(&self.inner.reads)
+        .fetch_all(&mut *snapshot)
         .await?;
         rows.into_iter().map(EventRow::into_event).collect()
     }

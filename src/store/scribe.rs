@@ -22,7 +22,7 @@ use crate::wire::representation::{self, representation};
 use crate::wire::stored;
 
 /// One event in so many keeps the whole state of its sensor.
-const EVENTS_PER_STATE: u64 = 64;
+pub(super) const EVENTS_PER_STATE: usize = 64;
 
 /// An event that is not written down yet.
 pub(super) struct Entry {
@@ -296,7 +296,7 @@ impl Scribe {
 fn keeps_state(revision: Revision) -> bool {
     BuildHasherDefault::<DefaultHasher>::new()
         .hash_one(revision.get())
-        .is_multiple_of(EVENTS_PER_STATE)
+        .is_multiple_of(EVENTS_PER_STATE as u64)
 }
 
 /// Runs a statement, prepared once, and gives the number of rows that it changed.

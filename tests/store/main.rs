@@ -11,4 +11,5 @@
 mod cache;
 mod fixture;
 mod lists;
+mod own_log;
 mod retention;

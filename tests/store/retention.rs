@@ -11,7 +11,7 @@ use super::fixture::{Hands, change, head, open};
 const NOW_MS: i64 = 1_795_345_200_000;
 
 /// Waits until the log begins after `pruned_to`.
-async fn pruned(store: &Store, pruned_to: i64) {
+pub async fn pruned(store: &Store, pruned_to: i64) {
     let started = Instant::now();
     while store.pruned_to().await.unwrap() != Revision::new(pruned_to) {
         let found = store.pruned_to().await.unwrap();
