@@ -40,7 +40,11 @@ async fn compare(store: &Store) {
         for count in [0, 1, 2, 3, 50, 99, own.len() - 1, own.len(), own.len() + 1] {
             let expected = own.iter().rev().nth(count).map(|event| event.revision);
             let found = store.before_newest(sensor, count).await.unwrap();
-            assert_eq!(found, expected.unwrap_or_default(), "{count} before the newest of {number}");
+            assert_eq!(
+                found,
+                expected.unwrap_or_default(),
+                "{count} before the newest of {number}"
+            );
         }
     }
     let nobody = "00000000-0000-7000-8000-999999999999".parse().unwrap();
