@@ -32,9 +32,7 @@ pub(super) async fn between(
     last: Revision,
 ) -> Result<Vec<i64>, StoreError> {
     let mut found = Vec::new();
-    while found.last().is_none_or(|newest| *newest < last.get())
-        && go_on(snapshot, sensor, after, 1, &mut found).await?
-    {}
+    while reached(&found, after) < last.get() && go_on(snapshot, sensor, after, 1, &mut found).await? {}
     found.retain(|revision| *revision <= last.get());
     Ok(found)
 }
@@ -69,7 +67,12 @@ pub(super) async fn before_newest(
     Ok(revision.map(Revision::new))
 }
 
-/// Goes on from the last event that was found, or from `after`, over `about` more; `false` when there are none.
+/// The last event that was found, or what was to be gone on from.
+fn reached(found: &[i64], after: Revision) -> i64 {
+    found.last().copied().unwrap_or(after.get())
+}
+
+/// Goes on from what is reached over `about` more events; `false` when there are none.
 async fn go_on(
     snapshot: &mut SqliteConnection,
     sensor: SensorId,
@@ -78,7 +81,7 @@ async fn go_on(
     found: &mut Vec<i64>,
 ) -> Result<bool, StoreError> {
     let id = sensor.to_string();
-    let after = found.last().copied().unwrap_or(after.get());
+    let after = reached(found, after);
     let starts = i64::try_from(about / EVENTS_PER_STATE + 1).unwrap_or(i64::MAX);
     let before = found.len();
     found.extend(

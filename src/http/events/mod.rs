@@ -185,7 +185,7 @@ pub async fn find(sensor: &SensorRef, state: &HttpState) -> Result<SensorId, Pro
         return Ok(record.id);
     }
     match sensor {
-        SensorRef::Id(id) if !state.store.events_of(*id, Revision::ZERO, 1).await?.is_empty() => Ok(*id),
+        SensorRef::Id(id) if state.store.before_newest(*id, 0).await? > Revision::ZERO => Ok(*id),
         SensorRef::Id(id) => Err(Problem::new(
             &problem::NOT_FOUND,
             format!("there is no sensor {id}, and no event of it"),
