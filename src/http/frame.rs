@@ -16,7 +16,7 @@ use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
 use super::problem::{self, Problem};
-use super::sensors::read::{self, PlainRead};
+use super::sensors::read::{self, SensorRead};
 use super::{HttpState, coding, cors};
 use crate::clock;
 use crate::config::HttpLimits;
@@ -52,8 +52,8 @@ where
                     Shortcut::Answer(route, response) => (Span::none(), route, response),
                     Shortcut::Read(read) => {
                         let span = exchange.span(&request);
-                        let response = read.answer(&exchange.state).instrument(span.clone()).await;
-                        (span, READ_ROUTE, response)
+                        let response = read.present(&exchange.state).instrument(span.clone()).await;
+                        (span, READ_ROUTE, response.unwrap_or_else(HttpResponse::from_error))
                     }
                 };
                 let response = span.in_scope(|| exchange.finish(request.head(), route, response));
@@ -88,7 +88,7 @@ enum Shortcut {
     /// This is the answer.
     Answer(RoutePattern, HttpResponse),
     /// The sensor has to be looked for.
-    Read(PlainRead),
+    Read(SensorRead),
 }
 
 impl Exchange {
@@ -97,9 +97,9 @@ impl Exchange {
         if let Err(problem) = check(request.head(), &self.state.limits) {
             return Some(Shortcut::Answer(None, HttpResponse::from_error(problem)));
         }
-        let read = PlainRead::of(request, &self.state)?;
+        let read = SensorRead::of(request, &self.state)?;
         Some(match read.at_hand(&self.state) {
-            Some(response) => Shortcut::Answer(READ_ROUTE, response),
+            Some(response) => Shortcut::Answer(READ_ROUTE, response.unwrap_or_else(HttpResponse::from_error)),
             None => Shortcut::Read(read),
         })
     }

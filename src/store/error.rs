@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::Record;
-use crate::domain::{Refusal, SensorId};
+use crate::domain::{Refusal, SensorId, Version};
 
 /// Why the store could not do what was asked.
 #[derive(Debug, Clone, Error)]
@@ -27,8 +26,8 @@ pub enum WriteError {
     Refused {
         /// Why.
         refusal: Refusal,
-        /// The sensor as it is, where there is one.
-        current: Option<Box<Record>>,
+        /// The sensor that there is, and which of its states.
+        current: Option<(SensorId, Version)>,
         /// Whether earlier changes of the same batch, undone by now, had made something else of it.
         after_others: bool,
     },

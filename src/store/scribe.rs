@@ -12,7 +12,7 @@ use super::row::{damaged, find};
 use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{
     Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Refusal, Revision, Sensor, SensorName, SensorRef,
-    Value,
+    Value, Version,
 };
 use crate::failpoint::{is_planted, reach};
 use crate::wire::changes::changes;
@@ -58,10 +58,9 @@ impl Scribe {
         let change = match decide(current.as_deref(), moment) {
             Ok(change) => change,
             Err(refusal) => {
-                let current = current.map(|sensor| self.record(&sensor)).transpose()?;
                 return Ok(Err(WriteError::Refused {
                     refusal,
-                    current: current.map(|(record, _)| Box::new(record)),
+                    current: current.map(|sensor| (sensor.id, Version::from(&*sensor))),
                     after_others: false,
                 }));
             }
@@ -260,12 +259,11 @@ impl Scribe {
                 current,
                 after_others,
             } => {
-                let revision = |record: &Option<Box<Record>>| record.as_ref().map(|record| record.revision);
-                let was_there = revision(current);
-                *current = find(target)?.map(Box::new);
+                let there = find(target)?.map(|record| (record.id, record.version()));
+                let was_there = std::mem::replace(current, there);
                 *after_others = match refusal {
                     Refusal::ListPreconditionFailed(_) => are_any,
-                    _ => revision(current) != was_there,
+                    _ => was_there != there,
                 };
             }
             WriteError::NameTaken { holder: Some(id) } if find(&SensorRef::Id(*id))?.is_none() => {

@@ -19,7 +19,7 @@ use super::negotiation::BY_FORM_AND_CODING;
 use super::problem::{self, Problem};
 use super::variant::Form;
 use super::{HttpState, conditional};
-use crate::domain::{Refusal, Revision, SensorId, SensorRef, Unmet};
+use crate::domain::{Refusal, Revision, SensorId, SensorRef, Unmet, Version};
 use crate::store::{Record, StoreError, WriteError};
 use crate::wire::link::Link;
 
@@ -78,12 +78,7 @@ fn tagged(form: Form, status: StatusCode, revision: Revision, state: &HttpState)
 /// What a write that did not happen is to the client.
 fn refused(error: WriteError, target: &SensorRef, state: &HttpState) -> Problem {
     match error {
-        WriteError::Refused { refusal, current, .. } => of_refusal(
-            refusal,
-            current.map(|record| (record.id, record.revision)),
-            target,
-            state,
-        ),
+        WriteError::Refused { refusal, current, .. } => of_refusal(refusal, current, target, state),
         WriteError::NameTaken { holder: Some(holder) } => {
             let holder = state.links().sensor_url(&SensorRef::Id(holder));
             Problem::new(
@@ -114,15 +109,15 @@ pub fn undone(error: WriteError) -> Problem {
 /// What a refusal is to the client. A failed precondition comes with the tag of the present state and a link to it.
 fn of_refusal(
     refusal: Refusal,
-    current: Option<(SensorId, Revision)>,
+    current: Option<(SensorId, Version)>,
     target: &SensorRef,
     state: &HttpState,
 ) -> Problem {
     let url = |id| state.links().sensor_url(&SensorRef::Id(id));
     let present = |mut problem: Problem| {
-        if let Some((id, revision)) = current {
+        if let Some((id, version)) = current {
             problem = problem
-                .with_header(header::ETAG, conditional::etag(state.store.epoch(), revision))
+                .with_header(header::ETAG, conditional::etag(state.store.epoch(), version.revision))
                 .with_link(Link::new("latest-version", url(id)));
         }
         problem

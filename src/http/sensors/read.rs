@@ -10,13 +10,13 @@ use utoipa::IntoParams;
 use validator::Validate;
 
 use super::{not_modified, of_refusal, represent_as};
-use crate::domain::{Precondition, Refusal, Revision, SensorId, SensorRef};
+use crate::domain::{Precondition, Refusal, Revision, SensorId, SensorRef, Version};
 use crate::http::events;
 use crate::http::extract::{Parameters, SensorPath, digits};
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::Form;
 use crate::http::{HttpState, conditional};
-use crate::store::{Past, Record};
+use crate::store::{Past, Record, StoreError};
 use crate::wire::hal::HalForm;
 use crate::wire::link::Link;
 use crate::wire::representation::SensorForm;
@@ -81,26 +81,29 @@ pub async fn read(
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let form = Form::choose(&request, &Form::OF_SENSOR)?;
-    let precondition = conditional::of_read(request.headers(), form, &state);
+    let read = SensorRead {
+        precondition: conditional::of_read(request.headers(), form, &state),
+        target,
+        form,
+    };
     match query.0.revision {
-        None => answer(form, &target, "", find(&target, &precondition, &state).await?, &state),
+        None => read.present(&state).await,
         Some(revision) => {
-            let record = past(&target, revision, &state).await?;
-            let found = check(record, &precondition, &target, &state)?;
-            answer(form, &target, &format!("?revision={revision}"), found, &state)
+            let record = past(&read.target, revision, &state).await?;
+            read.answer_with(record, &format!("?revision={revision}"), &state)
         }
     }
 }
 
-/// A GET of a sensor as it is: [`read`] without what only a route finds.
-pub struct PlainRead {
+/// A GET of a sensor, understood.
+pub struct SensorRead {
     target: SensorRef,
     form: Form,
     precondition: Precondition,
 }
 
-impl PlainRead {
-    /// `None` leaves the request to [`read`].
+impl SensorRead {
+    /// Of a sensor as it is, without what only a route finds; `None` leaves the request to [`read`].
     pub fn of(request: &Request, state: &HttpState) -> Option<Self> {
         if *request.method() != Method::GET || request.uri().query().is_some() {
             return None;
@@ -116,45 +119,44 @@ impl PlainRead {
     }
 
     /// The answer, where the sensor is in memory.
-    pub fn at_hand(&self, state: &HttpState) -> Option<HttpResponse> {
+    pub fn at_hand(&self, state: &HttpState) -> Option<Result<HttpResponse, Problem>> {
         let at_hand = state.store.at_hand(&self.target)?;
-        let version = at_hand.version();
-        if self.precondition.check_read(version) == Ok(true) {
-            let canonical = canonical(&self.target, "", at_hand.id, state);
-            return Some(located(not_modified(self.form, version.revision, state), canonical));
-        }
-        let record = at_hand.record().ok()?;
-        Some(self.respond(check(record, &self.precondition, &self.target, state), state))
+        Some(self.answer((at_hand.id, at_hand.version()), || at_hand.record(), "", state))
     }
 
     /// The answer, wherever the sensor is.
-    pub async fn answer(&self, state: &HttpState) -> HttpResponse {
-        let found = find(&self.target, &self.precondition, state).await;
-        self.respond(found, state)
+    pub async fn present(&self, state: &HttpState) -> Result<HttpResponse, Problem> {
+        self.answer_with(get(&self.target, state).await?, "", state)
     }
 
-    fn respond(&self, found: Result<(Record, bool), Problem>, state: &HttpState) -> HttpResponse {
-        found
-            .and_then(|found| answer(self.form, &self.target, "", found, state))
-            .unwrap_or_else(HttpResponse::from_error)
+    /// The answer with the sensor that was found by this query.
+    fn answer_with(&self, record: Record, query: &str, state: &HttpState) -> Result<HttpResponse, Problem> {
+        self.answer((record.id, record.version()), || Ok(record), query, state)
     }
-}
 
-/// The answer with the sensor that was found at `target` with this query, and whether the client has it already.
-fn answer(
-    form: Form,
-    target: &SensorRef,
-    query: &str,
-    (record, unchanged): (Record, bool),
-    state: &HttpState,
-) -> Result<HttpResponse, Problem> {
-    let response = if unchanged {
-        not_modified(form, record.revision, state)
-    } else {
-        let body = form.of_sensor(record.representation.clone())?;
-        represent_as(form, StatusCode::OK, &record, body, state)
-    };
-    Ok(located(response, canonical(target, query, record.id, state)))
+    /// The answer about a state of a sensor, which is looked at only where it has to be sent.
+    fn answer(
+        &self,
+        found: (SensorId, Version),
+        record: impl FnOnce() -> Result<Record, StoreError>,
+        query: &str,
+        state: &HttpState,
+    ) -> Result<HttpResponse, Problem> {
+        let Self {
+            target,
+            form,
+            precondition,
+        } = self;
+        let (id, version) = found;
+        let response = if is_unchanged(found, precondition, target, state)? {
+            not_modified(*form, version.revision, state)
+        } else {
+            let record = record()?;
+            let body = form.of_sensor(record.representation.clone())?;
+            represent_as(*form, StatusCode::OK, &record, body, state)
+        };
+        Ok(located(response, canonical(target, query, id, state)))
+    }
 }
 
 /// The URL of what was found, unless that is what was asked for.
@@ -168,22 +170,15 @@ pub(super) async fn get(target: &SensorRef, state: &HttpState) -> Result<Record,
     record.ok_or_else(|| of_refusal(Refusal::NotFound, None, target, state))
 }
 
-/// The sensor, and whether the client has it already.
-async fn find(target: &SensorRef, precondition: &Precondition, state: &HttpState) -> Result<(Record, bool), Problem> {
-    check(get(target, state).await?, precondition, target, state)
-}
-
-/// The sensor and whether the client has it already, when it is in the state that the client demands.
-pub(super) fn check(
-    record: Record,
+/// Whether the client has this state of a sensor already, when it is one that the client demands.
+pub(super) fn is_unchanged(
+    found: (SensorId, Version),
     precondition: &Precondition,
     target: &SensorRef,
     state: &HttpState,
-) -> Result<(Record, bool), Problem> {
-    match precondition.check_read(record.version()) {
-        Ok(unchanged) => Ok((record, unchanged)),
-        Err(refusal) => Err(of_refusal(refusal, Some((record.id, record.revision)), target, state)),
-    }
+) -> Result<bool, Problem> {
+    let checked = precondition.check_read(found.1);
+    checked.map_err(|refusal| of_refusal(refusal, Some(found), target, state))
 }
 
 /// The sensor as `revision` left it.

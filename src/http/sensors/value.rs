@@ -63,7 +63,7 @@ pub async fn read_value(
     let value = shown(&record, form)?;
     // RFC 9110 §13.2.1: a condition on what is not there is none.
     let value = value.ok_or_else(|| Problem::new(&problem::NOT_FOUND, format!("the sensor {target} has no value")))?;
-    let (record, unchanged) = read::check(record, &precondition, &target, &state)?;
+    let unchanged = read::is_unchanged((record.id, record.version()), &precondition, &target, &state)?;
     let url = |id| format!("{}/value", state.links().sensor_url(&SensorRef::Id(id)));
     let canonical = matches!(target, SensorRef::Name(_)).then(|| url(record.id));
     let response = if unchanged {

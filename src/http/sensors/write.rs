@@ -11,7 +11,7 @@ use crate::domain::{Change, Moment, Precondition, Refusal, Revision, Sensor, Sen
 use crate::http::HttpState;
 use crate::http::preference::{self, Content, Preferences};
 use crate::http::problem::Problem;
-use crate::store::{Decide, Once, Outcome, Record, WriteError};
+use crate::store::{Decide, Once, Outcome, WriteError};
 
 /// What a write makes of the sensor, when the state is the one that the request demands.
 type Make = Decide;
@@ -187,7 +187,7 @@ impl Attempt {
         match refusal {
             Refusal::NotFound | Refusal::PreconditionFailed(_) | Refusal::ListPreconditionFailed(_) => {
                 let head = *state.store.head().borrow();
-                let without_them = self.terms.judge(current.as_deref().map(Record::version), head);
+                let without_them = self.terms.judge(current.map(|(_, version)| version), head);
                 without_them
                     .is_ok()
                     .then_some("an earlier operation of the same batch made it so, and was undone")
@@ -228,13 +228,9 @@ async fn bad_body(body: Problem, target: &SensorRef, terms: &Terms, state: &Http
         Err(error) => return error.into(),
     };
     let head = *state.store.head().borrow();
-    match terms.judge(current.as_ref().map(Record::version), head) {
-        Err(refusal) => of_refusal(
-            refusal,
-            current.map(|record| (record.id, record.revision)),
-            target,
-            state,
-        ),
+    let current = current.map(|record| (record.id, record.version()));
+    match terms.judge(current.map(|(_, version)| version), head) {
+        Err(refusal) => of_refusal(refusal, current, target, state),
         Ok(()) => body,
     }
 }
