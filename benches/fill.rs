@@ -4,6 +4,7 @@
 //! with an id, a name and revisions of its own, so that every row is one that the service could have written, whatever
 //! columns it has. It then takes a minute to do what would take hours by requests.
 
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::ensure;
@@ -43,7 +44,9 @@ pub fn fill(place: &Place, name: &str, contents: Contents) -> anyhow::Result<()>
     template.quiet()?;
     let database = template.database();
     drop(template);
-    block_on(copy(&database, contents))
+    block_on(copy(&database, contents))?;
+    // The first COMMIT that is measured would have to wait for all of it.
+    Ok(File::open(&database)?.sync_all()?)
 }
 
 /// Makes the log of the service in the folder `name`, which does not run, one that no broker has seen.
