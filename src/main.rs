@@ -7,6 +7,10 @@ use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation
 use sensorcast::mirror::MirrorOptions;
 use sensorcast::{app, http, store, telemetry};
 
+/// For what is written in Rust. SQLite and Paho keep the allocator of the system, which stops the process at a double free.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let outcome = match cli::parse() {
         Ok(invocation) => run(invocation),
