@@ -11,8 +11,8 @@ use super::packed::Packed;
 use super::row::{damaged, find};
 use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{
-    Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Refusal, Revision, Sensor, SensorName, SensorRef,
-    Value, Version,
+    Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Refusal, Revision, Sensor, SensorId, SensorName,
+    SensorRef, Value, Version,
 };
 use crate::failpoint::{is_planted, reach};
 use crate::wire::changes::changes;
@@ -60,7 +60,7 @@ impl Scribe {
             Err(refusal) => {
                 return Ok(Err(WriteError::Refused {
                     refusal,
-                    current: current.map(|sensor| (sensor.id, Version::from(&*sensor))),
+                    current: current.as_deref().map(state_of),
                     after_others: false,
                 }));
             }
@@ -81,9 +81,7 @@ impl Scribe {
         if let Some(sensor) = self.changes.unchanged(target) {
             return Ok(Some(sensor));
         }
-        let row = find(connection, target)?;
-        let sensor = row.map(|row| stored::read(row.document.as_bytes()).map_err(damaged));
-        Ok(sensor.transpose()?.map(Arc::new))
+        Ok(stored_sensor(connection, target)?.map(Arc::new))
     }
 
     fn create(&mut self, connection: &Connection, sensor: Sensor, moment: Moment) -> Step {
@@ -240,40 +238,6 @@ impl Scribe {
         }
     }
 
-    /// The refusal, told of the sensor as it is when the changes before it in the batch are rolled back; `are_any` says whether
-    /// there were such.
-    pub(super) fn as_it_is(
-        &self,
-        connection: &Connection,
-        target: &SensorRef,
-        are_any: bool,
-        mut error: WriteError,
-    ) -> Result<WriteError, StoreError> {
-        let find = |sensor: &SensorRef| -> Result<_, StoreError> {
-            let row = find(connection, sensor)?;
-            row.map(|row| row.record(&self.links)).transpose()
-        };
-        match &mut error {
-            WriteError::Refused {
-                refusal,
-                current,
-                after_others,
-            } => {
-                let there = find(target)?.map(|record| (record.id, record.version()));
-                let was_there = std::mem::replace(current, there);
-                *after_others = match refusal {
-                    Refusal::ListPreconditionFailed(_) => are_any,
-                    _ => was_there != there,
-                };
-            }
-            WriteError::NameTaken { holder: Some(id) } if find(&SensorRef::Id(*id))?.is_none() => {
-                error = WriteError::NameTaken { holder: None };
-            }
-            _ => {}
-        }
-        Ok(error)
-    }
-
     fn record(&self, sensor: &Sensor) -> Result<(Record, String), StoreError> {
         let document = representation::document(sensor).map_err(damaged)?;
         let status = sensor.properties.status;
@@ -287,6 +251,47 @@ impl Scribe {
         };
         Ok((record, document))
     }
+}
+
+/// The refusal, told of the sensor as it is when the changes before it in the batch are rolled back; `are_any` says whether
+/// there were such.
+pub(super) fn as_it_is(
+    connection: &Connection,
+    target: &SensorRef,
+    are_any: bool,
+    mut error: WriteError,
+) -> Result<WriteError, StoreError> {
+    match &mut error {
+        WriteError::Refused {
+            refusal,
+            current,
+            after_others,
+        } => {
+            let there = stored_sensor(connection, target)?.as_ref().map(state_of);
+            let was_there = std::mem::replace(current, there);
+            *after_others = match refusal {
+                Refusal::ListPreconditionFailed(_) => are_any,
+                _ => was_there != there,
+            };
+        }
+        WriteError::NameTaken { holder: Some(id) } if find(connection, &SensorRef::Id(*id))?.is_none() => {
+            error = WriteError::NameTaken { holder: None };
+        }
+        _ => {}
+    }
+    Ok(error)
+}
+
+/// The sensor as the transaction sees it.
+fn stored_sensor(connection: &Connection, target: &SensorRef) -> Result<Option<Sensor>, StoreError> {
+    let row = find(connection, target)?;
+    let sensor = row.map(|row| stored::read(row.document.as_bytes()).map_err(damaged));
+    sensor.transpose()
+}
+
+/// What tells a refused client which sensor it met, and which of its states.
+fn state_of(sensor: &Sensor) -> (SensorId, Version) {
+    (sensor.id, Version::from(sensor))
 }
 
 /// Whether the event of this number keeps a state: as if by chance, so that each sensor gets its share, in whatever turn they are

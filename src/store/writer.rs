@@ -290,7 +290,7 @@ impl Writer {
                 execute(&self.connection, "ROLLBACK TO batch", [])?;
                 let undone_any = std::mem::replace(head, before) != before;
                 self.scribe.take_back();
-                let error = self.scribe.as_it_is(&self.connection, &target, undone_any, error)?;
+                let error = scribe::as_it_is(&self.connection, &target, undone_any, error)?;
                 BatchOutcome::Failed(index, error)
             }
         };
