@@ -99,7 +99,7 @@ impl Exchange {
         }
         let read = SensorRead::of(request, &self.state)?;
         Some(match read.at_hand(&self.state) {
-            Some(response) => Shortcut::Answer(READ_ROUTE, response.unwrap_or_else(HttpResponse::from_error)),
+            Some(response) => Shortcut::Answer(READ_ROUTE, response),
             None => Shortcut::Read(read),
         })
     }
