@@ -18,6 +18,8 @@ HOURS := 1
 FUZZ_SECONDS := 60
 # Where the release is built, for what is measured.
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+# Where `make binary` leaves what is tested.
+DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
 SCALE := 1
 LOAD := patch
 # What is tested is built once, with failpoints for the lab; they do nothing where no test asks for them.
@@ -89,19 +91,19 @@ $(PREPARE)/.sqlx: need-build
 
 openapi: binary ## Write openapi/openapi.yaml and openapi/asyncapi.yaml as the binary prints them
 	@mkdir -p target openapi
-	target/debug/sensorcast openapi > target/openapi.yaml
-	target/debug/sensorcast asyncapi > target/asyncapi.yaml
+	$(DEBUG)/sensorcast openapi > target/openapi.yaml
+	$(DEBUG)/sensorcast asyncapi > target/asyncapi.yaml
 	mv target/openapi.yaml target/asyncapi.yaml openapi/
 
 # With the defaults, and with settings that change as much of it as they can.
 asyncapi-check: binary tests/asyncapi/node_modules/.package-lock.json ## Validate the AsyncAPI document with the official parser
-	target/debug/sensorcast asyncapi | node tests/asyncapi/check.mjs
-	target/debug/sensorcast asyncapi --json --mqtt-public-url wss://broker.example.com/mqtt --mqtt-qos 2 --mqtt-retain-state \
+	$(DEBUG)/sensorcast asyncapi | node tests/asyncapi/check.mjs
+	$(DEBUG)/sensorcast asyncapi --json --mqtt-public-url wss://broker.example.com/mqtt --mqtt-qos 2 --mqtt-retain-state \
 		--mqtt-topic-prefix 'it/plant 7' --public-url https://example.com/api | node tests/asyncapi/check.mjs
 
 pages-check: binary tests/pages/node_modules/.package-lock.json ## Look at every page in headless Chromium; screenshots in target/pages
 	@scripts/need chromium
-	node tests/pages/check.mjs target/debug/sensorcast target/pages
+	node tests/pages/check.mjs $(DEBUG)/sensorcast target/pages
 
 binary: need-build
 	cargo build --bin sensorcast $(TESTED) $(WITH_DEV_FEATURES)
@@ -115,7 +117,7 @@ need-node:
 	@scripts/need nodejs npm
 
 openapi-check: need-openapi binary $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
-	target/debug/sensorcast openapi > target/openapi.yaml
+	$(DEBUG)/sensorcast openapi > target/openapi.yaml
 	$(NPM_TOOLS)/.bin/spectral lint target/openapi.yaml --ruleset tests/openapi/.spectral.yaml --fail-severity hint --verbose
 	NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service sh -c 'node tests/openapi/postman.js "$$SERVICE_URL"'
 
