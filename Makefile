@@ -16,10 +16,10 @@ KILLS := 1000
 SEED := 1
 HOURS := 1
 FUZZ_SECONDS := 60
-# Where the release is built, for what is measured.
-RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-# Where `make binary` leaves what is tested.
-DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
+# Where cargo leaves what it builds: `make binary` what is tested, `make bench-build` what is measured.
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+DEBUG := $(BUILT)/debug
+RELEASE := $(BUILT)/release
 SCALE := 1
 LOAD := patch
 # What is tested is built once, with failpoints for the lab; they do nothing where no test asks for them.
@@ -119,14 +119,14 @@ need-node:
 openapi-check: need-openapi binary $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
 	$(DEBUG)/sensorcast openapi > target/openapi.yaml
 	$(NPM_TOOLS)/.bin/spectral lint target/openapi.yaml --ruleset tests/openapi/.spectral.yaml --fail-severity hint --verbose
-	NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service sh -c 'node tests/openapi/postman.js "$$SERVICE_URL"'
+	NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service $(DEBUG)/sensorcast sh -c 'node tests/openapi/postman.js "$$SERVICE_URL"'
 
 fuzz-api-short: need-openapi binary $(SCHEMATHESIS) ## Send 5,000 requests that are generated from the OpenAPI document
 	printf '%s\n' 1 2 | xargs -P 2 -I SEED bash -o pipefail -c \
-		'tests/openapi/with-service tests/openapi/fuzz SEED | sed -u "s/^/seed SEED: /"'
+		'tests/openapi/with-service $(DEBUG)/sensorcast tests/openapi/fuzz SEED | sed -u "s/^/seed SEED: /"'
 
 fuzz-api: need-openapi binary $(SCHEMATHESIS) ## The same with other requests, until stopped
-	tests/openapi/with-service tests/openapi/fuzz
+	tests/openapi/with-service $(DEBUG)/sensorcast tests/openapi/fuzz
 
 $(NPM_TOOLS): tests/openapi/package.json tests/openapi/package-lock.json
 	@echo "Installing the linter and the Postman tools into $(@D) ..."
@@ -186,7 +186,7 @@ overload: bench-build ## Send five times more writes than the service can do, fo
 
 soak: need-test ## Work for HOURS=n (a fraction will do) at 70 % of what the service can do, and watch what it holds
 	cargo build --release --locked
-	HOURS=$(HOURS) SENSORCAST_BINARY=$(CURDIR)/target/release/sensorcast \
+	HOURS=$(HOURS) SENSORCAST_BINARY="$$(realpath $(RELEASE)/sensorcast)" \
 		cargo test $(TESTED) --test faults -- --nocapture --ignored hours_at_an_even_pace
 
 fuzz: need-build ## Bring any bytes to every parser, for FUZZ_SECONDS=n (60) each
