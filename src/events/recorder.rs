@@ -346,12 +346,18 @@ impl Line {
 }
 
 impl Connection for Line {
+    type Message = Message;
+
     fn window(&self) -> usize {
         self.window
     }
 
-    fn publish(&self, event: &StoredEvent) -> Acknowledgement {
-        self.take(Message::Event(event.revision.get()), |_| ())
+    fn message(&self, event: &StoredEvent) -> Message {
+        Message::Event(event.revision.get())
+    }
+
+    fn publish(&self, message: Message) -> Acknowledgement {
+        self.take(message, |_| ())
     }
 
     fn keep(&self, state: &SensorState) -> Acknowledgement {

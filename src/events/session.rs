@@ -23,7 +23,7 @@ use crate::store::StoredEvent;
 use crate::wire::presence::PresenceStatus;
 
 /// One connection's life: it starts at the first unacknowledged event and ends at the first failure.
-pub(super) struct Session<'a, L: EventLog, C> {
+pub(super) struct Session<'a, L: EventLog, C: Connection> {
     log: &'a L,
     connection: C,
     progress: &'a mut Progress,
@@ -33,6 +33,8 @@ pub(super) struct Session<'a, L: EventLog, C> {
     /// Read and not sent, in the order in which it was read. States are never overtaken by later ones, because nothing
     /// is sent but through this queue.
     unsent: VecDeque<Parcel>,
+    /// The messages of the first events in it, made while the broker has enough to do: one that is ready does not wait for them.
+    made: VecDeque<C::Message>,
     /// The last event that was read from the log.
     last_read: Revision,
     /// What comes after it, read while what was read before is sent: a broker that is ready does not wait for the disk.
@@ -77,6 +79,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             announcer,
             ahead: None,
             unsent: VecDeque::new(),
+            made: VecDeque::new(),
             unacknowledged: VecDeque::new(),
             answers: FuturesOrdered::new(),
             waiting_since: Instant::now(),
@@ -120,6 +123,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         loop {
             self.read_ahead().await;
             self.fill_window();
+            self.make_next();
             if stop.over.is_cancelled() || (stop.asked.is_cancelled() && self.is_drained()) {
                 return Ending::Stopped;
             }
@@ -216,11 +220,26 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             }
             self.unacknowledged.push_back(next);
             self.answers.push_back(match &parcel {
-                Parcel::Event(event) => self.connection.publish(event),
+                Parcel::Event(event) => {
+                    let made = self.made.pop_front();
+                    let message = made.unwrap_or_else(|| self.connection.message(event));
+                    self.connection.publish(message)
+                }
                 Parcel::State(state) => self.connection.keep(state),
                 Parcel::SweepEnd => ready(Answer::Accepted).boxed(),
             });
         }
+    }
+
+    /// Makes the messages that fill the window next.
+    fn make_next(&mut self) {
+        let next = self
+            .unsent
+            .iter()
+            .filter_map(Parcel::event)
+            .take(self.connection.window());
+        let messages = next.skip(self.made.len()).map(|event| self.connection.message(event));
+        self.made.extend(messages);
     }
 
     /// Whether there is room; what is suspected of being poison shares it with nothing.

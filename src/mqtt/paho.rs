@@ -173,15 +173,21 @@ impl From<&ServerResponse> for Limits {
 }
 
 impl Connection for PahoConnection {
+    type Message = Result<Message, Error>;
+
     fn window(&self) -> usize {
         usize::from(self.limits.receive_maximum.clamp(1, MAX_WINDOW))
     }
 
-    fn publish(&self, event: &StoredEvent) -> Acknowledgement {
+    fn message(&self, event: &StoredEvent) -> Self::Message {
+        self.messages.event(event)
+    }
+
+    fn publish(&self, message: Self::Message) -> Acknowledgement {
         if reach("mqtt.refuse").is_err() {
             return ready(Answer::Refused(refusal(ReasonCode::QuotaExceeded))).boxed();
         }
-        self.send(self.messages.event(event))
+        self.send(message)
     }
 
     fn announce(&self, presence: &Presence) -> Acknowledgement {
