@@ -233,12 +233,9 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
 
     /// Makes the messages that fill the window next.
     fn make_next(&mut self) {
-        let next = self
-            .unsent
-            .iter()
-            .filter_map(Parcel::event)
-            .take(self.connection.window());
-        let messages = next.skip(self.made.len()).map(|event| self.connection.message(event));
+        let next = self.unsent.iter().take(self.connection.window());
+        let unmade = next.filter_map(Parcel::event).skip(self.made.len());
+        let messages = unmade.map(|event| self.connection.message(event));
         self.made.extend(messages);
     }
 

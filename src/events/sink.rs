@@ -19,12 +19,12 @@ pub trait Sink: Send + Sync {
 /// One connection, which ends at its first failure and is not repaired. To drop it is to hang up.
 pub trait Connection: Send + Sync {
     /// An event, ready to be sent.
-    type Message: Send + Sync;
+    type Message: Send;
 
     /// How many unacknowledged messages it takes at once; at least 1.
     fn window(&self) -> usize;
 
-    /// Makes the message of an event. That there is none is the answer to it when its turn comes.
+    /// Makes the message of an event. When it cannot be made, the answer to [`Connection::publish`] says so.
     fn message(&self, event: &StoredEvent) -> Self::Message;
 
     /// Sends an event after all those before it. Does not wait: the answer comes through the future.
