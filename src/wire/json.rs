@@ -23,6 +23,15 @@ pub fn parse(body: &[u8]) -> serde_json::Result<Json> {
     }
 }
 
+/// How many levels of objects and arrays there are in it, at most [`MAX_DEPTH`] of them in what [`parse`] gives.
+pub fn depth(json: &Json) -> usize {
+    match json {
+        Json::Array(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
+        Json::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => 0,
+    }
+}
+
 fn parse_doubles(body: &[u8]) -> serde_json::Result<Json> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let json = Strict { depth: 0 }.deserialize(&mut deserializer)?;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::input::{self, Draft, READ_ONLY};
+use super::json::{MAX_DEPTH, depth};
 use super::link::LinkBase;
 use super::representation;
 use crate::domain::{Fault, MeasuredAt, Refusal, Sensor, canonical_number};
@@ -19,8 +20,8 @@ pub struct JsonPatch(Vec<PatchOperation>);
 impl JsonPatch {
     /// The most operations in a patch.
     pub const MAX_OPERATIONS: usize = 100;
-    /// The most that the `copy` operations of a patch take together, in bytes of compact JSON: each could double the
-    /// document.
+    /// The most that the `copy` operations of a patch take together, in bytes of compact JSON: each could double what is
+    /// there. How deep it gets is bounded beside that, by [`MAX_DEPTH`].
     pub const MAX_COPIED_BYTES: usize = 64 * 1024;
 
     /// Reads the body of a PATCH.
@@ -84,12 +85,25 @@ impl JsonPatch {
     fn run(&self, tree: &mut Json) -> Result<(), Refusal> {
         let mut copied_bytes = 0;
         for (index, operation) in self.0.iter().enumerate() {
-            if let PatchOperation::Copy(copy) = operation {
-                let source = tree.pointer(copy.from.as_str());
-                copied_bytes += source.map_or(0, |source| source.to_string().len());
+            let too_much = |detail: String| Refusal::Invalid(vec![Fault::new(format!("/{index}"), detail)]);
+            let source = match operation {
+                PatchOperation::Add(add) => Some(&add.value),
+                PatchOperation::Replace(replace) => Some(&replace.value),
+                PatchOperation::Move(moved) => tree.pointer(moved.from.as_str()),
+                PatchOperation::Copy(copy) => tree.pointer(copy.from.as_str()),
+                PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+            };
+            // Each could double the depth, and what is deep enough overflows the stack of whoever walks through it.
+            let levels_above = operation.path().as_str().matches('/').count();
+            if source.is_some_and(|source| levels_above + depth(source) > MAX_DEPTH) {
+                return Err(too_much(format!("would nest deeper than {MAX_DEPTH} levels")));
+            }
+            if let (PatchOperation::Copy(_), Some(source)) = (operation, source) {
+                copied_bytes += source.to_string().len();
                 if copied_bytes > Self::MAX_COPIED_BYTES {
-                    let detail = "the copies of a patch take at most 64 KiB together";
-                    return Err(Refusal::Invalid(vec![Fault::new(format!("/{index}"), detail)]));
+                    return Err(too_much(
+                        "the copies of a patch take at most 64 KiB together".to_owned(),
+                    ));
                 }
             }
             // What is left half done by a failure is thrown away.

@@ -176,6 +176,22 @@ async fn a_patch_cannot_grow_beyond_its_bounds() {
     let refused = patch(&service, &json!(bomb)).await.expect(422).json();
     let detail = refused["errors"][0]["detail"].as_str().expect("a detail");
     assert!(detail.contains("copies"), "{refused}");
+    // Each copy doubles how deep it is: by bytes it is small, and nobody's stack is deep enough for what it becomes.
+    let tower = "[".repeat(29) + &"]".repeat(29);
+    let (mut operations, mut depth) = (
+        format!(r#"[{{"op":"add","path":"/metadata","value":{{"a":{tower}}}}}"#),
+        29,
+    );
+    while operations.len() < 40_000 {
+        let top = "/0".repeat(depth - 1) + "/0";
+        operations += &format!(r#",{{"op":"copy","from":"/metadata/a","path":"/metadata/a{top}"}}"#);
+        depth *= 2;
+    }
+    let patch = [JSON_PATCH, ("if-match", "*")];
+    let refused = service.request("PATCH", "/sensors/s1", &patch, operations + "]").await;
+    let refused = refused.expect(422).json();
+    let detail = refused["errors"][0]["detail"].as_str().expect("a detail");
+    assert!(detail.contains("deeper"), "{refused}");
     assert_eq!(service.store_revision().await, 1);
     service.finish().await;
 }
