@@ -8,6 +8,9 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// How many are told of one request: more than a sensor has members, and an answer that stays short.
+    pub const MAX_COUNT: usize = 32;
+
     /// A fault at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {

@@ -4,6 +4,9 @@ use serde_json::{Map, Value as Json};
 
 use super::{Fault, canonical_number, escape, text::is_portable};
 
+/// The longest pointer that a fault in metadata gets.
+const MAX_POINTER_BYTES: usize = 512;
+
 /// Free facts about a sensor: a JSON object of at most [`Metadata::MAX_BYTES`] and [`Metadata::MAX_DEPTH`].
 ///
 /// It is held in one canonical form, so that equal metadata has equal bytes: members sorted by key, numbers as
@@ -24,7 +27,7 @@ impl Metadata {
     /// Metadata from a parsed object.
     ///
     /// # Errors
-    /// Every fault, its pointer relative to the metadata object.
+    /// The faults, the first [`Fault::MAX_COUNT`], their pointers relative to the metadata object.
     pub fn new(object: Map<String, Json>) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut object = Json::Object(object);
@@ -47,6 +50,10 @@ impl Metadata {
 
 fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<Fault>) {
     const TEXT_RULE: &str = "text must not contain control characters or noncharacters";
+    // Each fault carries its pointer: all of many under a long one would be the square of what was sent.
+    if faults.len() >= Fault::MAX_COUNT {
+        return;
+    }
     let is_container = json.is_object() || json.is_array();
     if is_container && depth > Metadata::MAX_DEPTH {
         faults.push(Fault::new(pointer, "metadata must be at most 8 levels deep"));
@@ -56,7 +63,7 @@ fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<F
         Json::Object(members) => {
             members.retain(|_, member| !member.is_null());
             for (key, member) in members {
-                let pointer = format!("{pointer}/{}", escape(key));
+                let pointer = below(pointer, &escape(key));
                 if !is_portable(key) {
                     faults.push(Fault::new(&pointer, TEXT_RULE));
                 }
@@ -65,7 +72,7 @@ fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<F
         }
         Json::Array(elements) => {
             for (index, element) in elements.iter_mut().enumerate() {
-                canonicalize(element, &format!("{pointer}/{index}"), depth + 1, faults);
+                canonicalize(element, &below(pointer, &index.to_string()), depth + 1, faults);
             }
         }
         Json::Number(number) => match canonical_number(number) {
@@ -74,6 +81,15 @@ fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<F
         },
         Json::String(text) if !is_portable(text) => faults.push(Fault::new(pointer, TEXT_RULE)),
         Json::String(_) | Json::Bool(_) | Json::Null => {}
+    }
+}
+
+/// The pointer to a member; where that would be long, the one to what the member is in.
+fn below(pointer: &str, token: &str) -> String {
+    if pointer.len() + token.len() < MAX_POINTER_BYTES {
+        format!("{pointer}/{token}")
+    } else {
+        pointer.to_owned()
     }
 }
 
@@ -102,6 +118,13 @@ mod tests {
         let faults = metadata(json!({"a/b": "\u{7}", "n": [9_007_199_254_740_993_u64]})).unwrap_err();
         let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(pointers, ["/a~1b", "/n/0"]);
+    }
+
+    #[test]
+    fn what_is_told_of_many_faults_under_long_keys_is_bounded() {
+        let faults = metadata(json!({ "k".repeat(10_000): vec!["\u{7f}"; 5_000] })).unwrap_err();
+        assert!(faults.len() <= Fault::MAX_COUNT + 1, "{}", faults.len());
+        assert!(faults.iter().all(|fault| fault.pointer.len() <= MAX_POINTER_BYTES));
     }
 
     #[test]

@@ -241,11 +241,18 @@ impl Problem {
 
     /// The members of a sensor that are wrong.
     #[must_use]
-    pub fn invalid(errors: Vec<Fault>) -> Self {
+    pub fn invalid(mut errors: Vec<Fault>) -> Self {
         let detail = match errors.len() {
             1 => "1 member breaks a rule; see errors".to_owned(),
+            count if count > Fault::MAX_COUNT => {
+                format!(
+                    "many members break a rule; see errors for the first {}",
+                    Fault::MAX_COUNT
+                )
+            }
             count => format!("{count} members break a rule; see errors"),
         };
+        errors.truncate(Fault::MAX_COUNT);
         Self {
             errors,
             ..Self::new(&INVALID, detail)

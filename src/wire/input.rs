@@ -213,7 +213,8 @@ fn refuse_read_only(members: &Map<String, Json>) -> Vec<Fault> {
 
 fn unknown_members(members: &Map<String, Json>) -> impl Iterator<Item = Fault> {
     let known = |key: &str| WRITABLE.contains(&key) || READ_ONLY.contains(&key) || key == "id";
-    members.keys().filter(move |key| !known(key)).map(|key| {
+    let unknown = members.keys().filter(move |key| !known(key));
+    unknown.take(Fault::MAX_COUNT).map(|key| {
         let pointer = format!("/{}", escape(key));
         Fault::new(
             pointer,

@@ -177,6 +177,7 @@ fn faults_of_operation(json: &Json) -> Vec<Fault> {
 fn unknown(members: &Map<String, Json>, whose: &str, known: &[&str]) -> impl Iterator<Item = Fault> {
     let detail = format!("is not a member of {whose}; there are {}", known.join(", "));
     let others = members.keys().filter(|key| !known.contains(&key.as_str()));
+    let others = others.take(Fault::MAX_COUNT);
     others.map(move |key| Fault::new(format!("/{}", escape(key)), detail.clone()))
 }
 
