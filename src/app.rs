@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context, anyhow};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
 use crate::failpoint::pass;
-use crate::http::{self, Delivery, HttpMetrics, HttpState, Listening, PageCache, Running};
+use crate::http::{self, BatchRoom, Delivery, HttpMetrics, HttpState, Listening, PageCache, Running};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
 use crate::store::{Options, Retention, Store};
@@ -28,6 +29,8 @@ use crate::wire::link::LinkBase;
 const STOP_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The part of it in which events are published; the rest is for closing the broker and the store.
 const PUBLISH_TIME_LIMIT: Duration = Duration::from_secs(8);
+/// What the relay has beyond that to persist how far it came.
+const RELAY_RESERVE: Duration = Duration::from_secs(1);
 
 /// A running service.
 #[derive(Debug)]
@@ -37,8 +40,9 @@ pub struct App {
     streams_stop: CancellationToken,
     broker: Option<Broker>,
     relay: JoinHandle<()>,
-    relay_stop: CancellationToken,
+    relay_stop: oneshot::Sender<Instant>,
     relay_ended: CancellationToken,
+    http_ended: CancellationToken,
     store: Store,
 }
 
@@ -98,6 +102,7 @@ impl App {
             require_if_match: config.http.require_if_match,
             cors_origins: config.http.cors_origins.clone(),
             limits: config.http.limits,
+            batch_room: BatchRoom::new(config.http.limits.batch_bytes),
             delivery: delivery(&config),
             running: Running::default(),
             registry: Arc::new(registry),
@@ -113,11 +118,18 @@ impl App {
             server,
         } = http::listen(&config.http, state)
             .with_context(|| format!("HTTP_BIND: cannot listen on {}", config.http.bind))?;
-        tokio::spawn(server);
-        let relay_stop = CancellationToken::new();
+        let http_ended = CancellationToken::new();
+        let at_its_end = http_ended.clone().drop_guard();
+        tokio::spawn(async move {
+            let _at_its_end = at_its_end;
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the HTTP server failed");
+            }
+        });
+        let (relay_stop, stop_word) = oneshot::channel();
         let relay_ended = CancellationToken::new();
         let at_its_end = relay_ended.clone().drop_guard();
-        let relaying = relay.run(relay_stop.clone(), PUBLISH_TIME_LIMIT);
+        let relaying = relay.run(stop_word);
         let relay = tokio::spawn(async move {
             let _at_its_end = at_its_end;
             relaying.await;
@@ -131,6 +143,7 @@ impl App {
             relay,
             relay_stop,
             relay_ended,
+            http_ended,
             store,
         })
     }
@@ -160,6 +173,7 @@ impl App {
                 anyhow!("the store failed: the outcome of its last writes is unknown, and the next start finds out")
             }
             () = self.relay_ended.cancelled() => anyhow!("the relay failed"),
+            () = self.http_ended.cancelled() => anyhow!("the HTTP server failed"),
             () = broker_stopped => anyhow!("the built-in broker stopped"),
         }
     }
@@ -176,8 +190,9 @@ impl App {
             tracing::warn!("requests were still running and are cut off");
         }
         pass("app.after-http");
-        self.relay_stop.cancel();
-        if timeout_at(publish_until, self.relay).await.is_err() {
+        // The time that requests took is not there twice. One that has ended needs no word.
+        let _ = self.relay_stop.send(publish_until);
+        if timeout_at(publish_until + RELAY_RESERVE, self.relay).await.is_err() {
             tracing::warn!("events are left to publish; the next start goes on with them");
         }
         pass("app.after-relay");

@@ -1,7 +1,6 @@
 //! A log in memory and a sink that does as it is told: what the relay is tested with.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,6 +32,27 @@ struct LogState {
     deletions: HashSet<i64>,
     pruned: i64,
     state_reads: usize,
+    /// How many reads of states will fail.
+    failing_state_reads: usize,
+    /// How many times the cursor cannot be saved.
+    failing_saves: usize,
+}
+
+impl LogState {
+    fn read_states(&mut self) -> Result<(), &'static str> {
+        self.state_reads += 1;
+        fails(&mut self.failing_state_reads)
+    }
+}
+
+fn fails(count: &mut usize) -> Result<(), &'static str> {
+    match count.checked_sub(1) {
+        Some(left) => {
+            *count = left;
+            Err("the disk does not answer")
+        }
+        None => Ok(()),
+    }
 }
 
 impl MemoryLog {
@@ -75,6 +95,16 @@ impl MemoryLog {
         self.cursor.borrow().get()
     }
 
+    /// The next reads of states fail.
+    pub(super) fn fail_state_reads(&self, count: usize) {
+        self.state.lock().unwrap().failing_state_reads = count;
+    }
+
+    /// The cursor cannot be saved the next times.
+    pub(super) fn fail_saves(&self, count: usize) {
+        self.state.lock().unwrap().failing_saves = count;
+    }
+
     /// How many times states were asked for.
     pub(super) fn state_reads(&self) -> usize {
         self.state.lock().unwrap().state_reads
@@ -115,7 +145,7 @@ fn number_of(sensor: SensorId) -> i64 {
 }
 
 impl EventLog for MemoryLog {
-    type Error = Infallible;
+    type Error = &'static str;
 
     fn epoch(&self) -> &Epoch {
         &self.epoch
@@ -125,7 +155,7 @@ impl EventLog for MemoryLog {
         self.head.subscribe()
     }
 
-    async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, Infallible> {
+    async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, &'static str> {
         let head = self.head.borrow().get();
         let state = self.state.lock().unwrap();
         let revisions = (after.get().max(state.pruned) + 1..=head).take(limit);
@@ -145,15 +175,15 @@ impl EventLog for MemoryLog {
         Ok(revisions.map(event).collect())
     }
 
-    async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, Infallible> {
-        self.state.lock().unwrap().state_reads += 1;
+    async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, &'static str> {
+        self.state.lock().unwrap().read_states()?;
         let states = sensors.iter().map(|id| self.sensor_state(number_of(*id))).collect();
         sleep(READ_TIME).await;
         Ok(states)
     }
 
-    async fn states_after(&self, after: Option<SensorId>, limit: u32) -> Result<Vec<SensorState>, Infallible> {
-        self.state.lock().unwrap().state_reads += 1;
+    async fn states_after(&self, after: Option<SensorId>, limit: u32) -> Result<Vec<SensorState>, &'static str> {
+        self.state.lock().unwrap().read_states()?;
         let after = after.map_or(0, number_of);
         let states = ((after + 1)..=self.sensors)
             .map(|sensor| self.sensor_state(sensor))
@@ -164,11 +194,12 @@ impl EventLog for MemoryLog {
         Ok(states)
     }
 
-    async fn relay_cursor(&self) -> Result<Revision, Infallible> {
+    async fn relay_cursor(&self) -> Result<Revision, &'static str> {
         Ok(*self.cursor.borrow())
     }
 
-    async fn advance_relay(&self, to: Revision) -> Result<(), Infallible> {
+    async fn advance_relay(&self, to: Revision) -> Result<(), &'static str> {
+        fails(&mut self.state.lock().unwrap().failing_saves)?;
         self.cursor.send_replace(to);
         Ok(())
     }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,6 +25,7 @@ pub struct Relay<L, S> {
 }
 
 /// The two steps of stopping.
+#[derive(Default)]
 pub(super) struct Stop {
     /// Publish what is there, then stop.
     pub(super) asked: CancellationToken,
@@ -48,6 +49,8 @@ const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How often the cursor is persisted at most; what was acknowledged in between comes again after a crash.
 const SAVE_INTERVAL: Duration = Duration::from_millis(250);
+/// The same after one that failed.
+const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// What the farewell takes of the time in which to stop.
 const FAREWELL_RESERVE: Duration = Duration::from_secs(2);
 
@@ -73,21 +76,18 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
         Self { keeps_states, ..self }
     }
 
-    /// Publishes until `stop` is cancelled; then what can be published within `grace`, and the farewell.
+    /// Publishes until `stop` says when it has to be over; then what can be published until then, and the farewell.
     ///
     /// Commits nothing but the cursor. When it returns, the cursor is persisted as far as the log allowed it.
-    pub async fn run(mut self, stop: CancellationToken, grace: Duration) {
+    pub async fn run(mut self, stop: oneshot::Receiver<Instant>) {
         let (reached, to_save) = watch::channel(self.cursor);
         let progress = Progress::new(self.status.clone(), reached);
         let saving = save_cursor(self.log.clone(), to_save);
-        let stop = Stop {
-            asked: stop,
-            over: CancellationToken::new(),
-        };
+        let ending = Stop::default();
         let relaying = async {
             tokio::select! {
-                () = self.relay(progress, &stop) => {}
-                () = end_grace(&stop, grace.saturating_sub(FAREWELL_RESERVE)) => {}
+                () = self.relay(progress, &ending) => {}
+                () = ending.follow(stop) => {}
             }
         };
         tokio::join!(relaying, saving);
@@ -177,22 +177,38 @@ fn new_pauses() -> ExponentialBackoff {
         .build()
 }
 
-/// Declares the stopping over, and resolves a little later: the farewell gets its time, a connection attempt is given up.
-async fn end_grace(stop: &Stop, grace: Duration) {
-    stop.asked.cancelled().await;
-    sleep(grace).await;
-    stop.over.cancel();
-    sleep(FAREWELL_RESERVE).await;
+impl Stop {
+    /// Waits for the word, and resolves when it says. A little before, it is over: the farewell gets its time, a connection attempt is
+    /// given up.
+    async fn follow(&self, word: oneshot::Receiver<Instant>) {
+        // Who went away without a word waits for nothing.
+        let deadline = word.await.unwrap_or_else(|_| Instant::now());
+        self.asked.cancel();
+        sleep_until(deadline - FAREWELL_RESERVE).await;
+        self.over.cancel();
+        sleep_until(deadline).await;
+    }
 }
 
 /// Persists the newest cursor until there are no more to come. While one is written the next ones gather.
 async fn save_cursor<L: EventLog>(log: L, mut to_save: watch::Receiver<Revision>) {
     while to_save.changed().await.is_ok() {
         let cursor = *to_save.borrow_and_update();
-        if let Err(cause) = log.advance_relay(cursor).await {
-            warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
-        }
+        let saved = log.advance_relay(cursor).await;
         pass("relay.after-save");
-        sleep(SAVE_INTERVAL).await;
+        let is_over = to_save.has_changed().is_err();
+        let pause = match saved {
+            Ok(()) => SAVE_INTERVAL,
+            Err(cause) => {
+                warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
+                // Without an event, nobody would ask for it again, and what is published could never be pruned.
+                to_save.mark_changed();
+                SAVE_RETRY_INTERVAL
+            }
+        };
+        if is_over {
+            return;
+        }
+        sleep(pause).await;
     }
 }

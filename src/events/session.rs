@@ -193,17 +193,18 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             Some(events) => events?,
             None => self.log.events_after(self.last_read, BATCH).await?,
         };
-        let last = events.last().map(|event| event.revision);
-        if let Some(after) = last.filter(|_| events.len() == BATCH) {
-            let log = self.log.clone();
-            self.ahead = Some(tokio::spawn(async move { log.events_after(after, BATCH).await }));
-        }
+        let (last, is_full) = (events.last().map(|event| event.revision), events.len() == BATCH);
         self.unsent = if self.keeper.is_on() {
             accompany(self.log, events).await?
         } else {
             events.into_iter().map(Parcel::Event).collect()
         };
+        // Only here, behind all that can fail: what was read and not kept would be passed over.
         self.last_read = last.unwrap_or(self.last_read);
+        if is_full {
+            let (log, after) = (self.log.clone(), self.last_read);
+            self.ahead = Some(tokio::spawn(async move { log.events_after(after, BATCH).await }));
+        }
         Ok(())
     }
 

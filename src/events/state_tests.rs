@@ -259,3 +259,15 @@ async fn after_a_stop_in_good_order_the_next_relay_sends_nothing_again() {
     assert_eq!(recorder.messages(), []);
     next.stops().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_whose_states_cannot_be_read_are_not_passed_over() {
+    let (log, recorder) = (MemoryLog::with_sensors(3, 1_500), Recorder::with_window(8));
+    log.fail_state_reads(2);
+    let relay = start(&log, &recorder).await;
+    rest().await;
+    relay.reaches(1_500).await;
+    assert_eq!(recorder.connections(), [(1..=1_500).collect::<Vec<_>>()]);
+    assert_eq!(recorder.memory(), complete(&log));
+    relay.stops().await;
+}

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::recorder::{Deed, MemoryLog, Recorder};
 use super::{EventLog, Relay, RelayStatus, Verdict};
@@ -14,7 +14,7 @@ use crate::wire::presence::PresenceStatus::{Offline, Online};
 
 pub(super) struct Running {
     pub(super) status: RelayStatus,
-    stop: CancellationToken,
+    stop: oneshot::Sender<Instant>,
     task: JoinHandle<()>,
 }
 
@@ -26,8 +26,8 @@ pub(super) async fn start_keeping(log: &MemoryLog, recorder: &Recorder, keeps_st
     let status = RelayStatus::new(log.head(), Clock::new(|| Timestamp::UNIX_EPOCH));
     let relay = Relay::new(log.clone(), recorder.clone(), status.clone()).await.unwrap();
     let relay = relay.keeping_states(keeps_states);
-    let stop = CancellationToken::new();
-    let task = tokio::spawn(relay.run(stop.clone(), Duration::from_secs(10)));
+    let (stop, word) = oneshot::channel();
+    let task = tokio::spawn(relay.run(word));
     Running { status, stop, task }
 }
 
@@ -40,7 +40,7 @@ impl Running {
     }
 
     pub(super) async fn stops(self) {
-        self.stop.cancel();
+        self.stop.send(Instant::now() + Duration::from_secs(10)).unwrap();
         timeout(Duration::from_secs(11), self.task)
             .await
             .expect("in time")
@@ -214,4 +214,19 @@ async fn a_new_relay_goes_on_where_the_last_one_stopped() {
     second.reaches(7).await;
     second.stops().await;
     assert_eq!(recorder.connections()[1], [6, 7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_that_could_not_be_saved_is_saved_without_a_further_event() {
+    let (log, recorder) = (MemoryLog::with_events(5), Recorder::with_window(4));
+    log.fail_saves(2);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(5).await;
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(log.saved_cursor(), 5);
+    log.fail_saves(usize::MAX);
+    log.append(1);
+    relay.reaches(6).await;
+    relay.stops().await;
+    assert_eq!(log.saved_cursor(), 5);
 }

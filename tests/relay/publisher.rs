@@ -5,16 +5,16 @@ use sensorcast::config::MqttConfig;
 use sensorcast::domain::{Revision, Timestamp};
 use sensorcast::events::{EventLog, Relay, RelayStatus, Sink};
 use sensorcast::mqtt::{Endpoint, PahoSink};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout};
 
 use crate::log::{EPOCH, MemoryLog};
 
 /// A running relay.
 pub struct Publisher {
     pub status: RelayStatus,
-    stop: CancellationToken,
+    stop: oneshot::Sender<Instant>,
     task: JoinHandle<()>,
 }
 
@@ -28,8 +28,8 @@ impl Publisher {
     pub async fn with_sink(log: &MemoryLog, sink: impl Sink + 'static) -> Self {
         let status = RelayStatus::new(log.head(), Clock::new(|| Timestamp::UNIX_EPOCH));
         let relay = Relay::new(log.clone(), sink, status.clone()).await.unwrap();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(relay.run(stop.clone(), Duration::from_secs(10)));
+        let (stop, word) = oneshot::channel();
+        let task = tokio::spawn(relay.run(word));
         Self { status, stop, task }
     }
 
@@ -41,7 +41,7 @@ impl Publisher {
     }
 
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.stop.send(Instant::now() + Duration::from_secs(10)).unwrap();
         timeout(Duration::from_secs(11), self.task)
             .await
             .expect("in time")
