@@ -165,6 +165,18 @@ async fn a_websocket_that_sends_a_message_is_closed_with_a_code_and_nobody_else(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_that_announces_a_frame_without_end_is_closed_before_it_fills_the_memory() {
+    let service = Service::start().await;
+    let mut socket = WebSocket::open(service.addr, "/events").await;
+    // A binary frame of 2^40 bytes, masked with zeros, of which some come (RFC 6455 §5.2).
+    let mut frame = vec![0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    frame.resize(100_000, 0);
+    socket.send_raw(&frame).await;
+    assert_eq!(socket.close_reason().await.0, 1009);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_that_is_wrong_is_a_problem_document() {
     let service = Service::start().await;
     let upgrade = [("upgrade", "websocket"), ("connection", "upgrade")];

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -71,5 +72,10 @@ impl WebSocket {
 
     pub async fn send(&mut self, message: Message) {
         self.0.send(message).await.expect("a connection");
+    }
+
+    /// Bytes that need not be a frame.
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).await.expect("a connection");
     }
 }

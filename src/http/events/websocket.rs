@@ -17,6 +17,8 @@ use crate::store::StoredEvent;
 
 /// The largest frame that is read from a client, only to be refused.
 const MAX_FRAME_BYTES: usize = 64 * 1024;
+/// What comes before the data of a frame from a client (RFC 6455 §5.2).
+const MAX_FRAME_HEAD_BYTES: usize = 14;
 /// Beyond what the standard assigns: as 410 is to a page.
 const CLOSE_GONE: u16 = 4410;
 
@@ -85,18 +87,24 @@ impl Framing for WebSocket {
             match Parser::parse(&mut self.received, true, MAX_FRAME_BYTES) {
                 Ok(Some((_, OpCode::Pong, _))) => {}
                 Ok(Some((_, opcode, data))) => return hear(opcode, &data.unwrap_or_default()),
+                // The parser tells only once it has the whole frame, however long that is announced to be.
+                Ok(None) if self.received.len() > MAX_FRAME_BYTES + MAX_FRAME_HEAD_BYTES => {
+                    return too_large();
+                }
                 Ok(None) => match self.payload.next().await {
                     Some(Ok(bytes)) => self.received.extend_from_slice(&bytes),
                     // The client has gone.
                     Some(Err(_)) | None => return Heard::End(Bytes::new()),
                 },
-                Err(ProtocolError::Overflow) => {
-                    return Heard::End(close(CloseCode::Size, "messages are not taken here"));
-                }
+                Err(ProtocolError::Overflow) => return too_large(),
                 Err(error) => return Heard::End(close(CloseCode::Protocol, &error.to_string())),
             }
         }
     }
+}
+
+fn too_large() -> Heard {
+    Heard::End(close(CloseCode::Size, "messages are not taken here"))
 }
 
 fn hear(opcode: OpCode, data: &[u8]) -> Heard {
