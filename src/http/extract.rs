@@ -303,6 +303,9 @@ pub fn scalar(bytes: &[u8]) -> Result<Json, Problem> {
     }
 }
 
+/// The most memory that is taken for what is still to come of a body.
+const MAX_AHEAD_BYTES: usize = 64 * 1024;
+
 impl<T: BodyType> FromRequest for Body<T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
@@ -313,23 +316,24 @@ impl<T: BodyType> FromRequest for Body<T> {
         let limits = request
             .app_data::<Data<HttpState>>()
             .map_or_else(HttpLimits::default, |state| state.limits);
-        Box::pin(async move { read_body(&request, payload, limits.body_bytes).await })
+        Box::pin(async move { read_body(&request, payload, limits.body_bytes, |_| Ok(())).await })
     }
 }
 
-/// Reads a body of at most `max_bytes`.
+/// Reads a body of at most `max_bytes`, whose pieces `make_room` has to allow as they come, by their bytes.
 ///
 /// # Errors
-/// 408, 413, 415 and 406.
+/// 408, 413, 415 and 406, and what `make_room` says.
 pub async fn read_body<T: BodyType>(
     request: &HttpRequest,
     payload: Payload,
     max_bytes: usize,
+    make_room: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<Body<T>, Problem> {
     let limits = request
         .app_data::<Data<HttpState>>()
         .map_or_else(HttpLimits::default, |state| state.limits);
-    let read = timeout(limits.body_timeout, read(request, payload, max_bytes)).await;
+    let read = timeout(limits.body_timeout, read(request, payload, max_bytes, make_room)).await;
     let bytes = read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))??;
     let media_type = media_type_of(request.headers(), T::MEDIA_TYPES, T::ADVERTISE)?;
     require_acceptable(request, &mime::APPLICATION_JSON)?;
@@ -340,7 +344,12 @@ pub async fn read_body<T: BodyType>(
     })
 }
 
-async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    max_bytes: usize,
+    mut make_room: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(
             &problem::BODY_TOO_LARGE,
@@ -354,7 +363,8 @@ async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize) -> 
     if announced.is_some_and(|length: usize| length > max_bytes) {
         return Err(too_large());
     }
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+    // What is announced has not come yet.
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(MAX_AHEAD_BYTES));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {
             let detail = format!("the body ends early or is malformed: {error}");
@@ -363,6 +373,7 @@ async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize) -> 
         if body.len() + chunk.len() > max_bytes {
             return Err(too_large());
         }
+        make_room(chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())

@@ -49,6 +49,7 @@ use crate::config::{CorsOrigins, HttpConfig, HttpLimits, StreamLimits};
 use crate::events::{Feed, RelayStatus};
 use crate::store::Store;
 use crate::wire::link::LinkBase;
+pub use batch::BatchRoom;
 pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
 pub use idempotency::Running;
 pub use metrics::HttpMetrics;
@@ -74,6 +75,8 @@ pub struct HttpState {
     pub cors_origins: CorsOrigins,
     /// What a client may ask.
     pub limits: HttpLimits,
+    /// For the bodies of batches.
+    pub batch_room: BatchRoom,
     /// How the events are delivered, for the document that says so.
     pub delivery: Delivery,
     /// The requests with an `Idempotency-Key` that are being done.

@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::harness::{Answer, PUBLIC_URL, Service};
 
@@ -374,5 +378,25 @@ async fn an_operation_may_say_itself_what_its_answer_is_to_contain() {
     assert_eq!(has_body, [false, true, false], "{outcomes}");
     assert_eq!(outcomes[2]["status"], 204);
     assert_eq!(outcomes[2]["headers"]["preference-applied"], "return=minimal");
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_send_next_to_nothing_of_a_batch_keep_nobody_out() {
+    let service = Service::start().await;
+    let mut slow = Vec::new();
+    for _ in 0..64 {
+        let mut client = TcpStream::connect(service.addr).await.unwrap();
+        let head =
+            "POST /batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 4000000\r\n\r\n{";
+        client.write_all(head.as_bytes()).await.unwrap();
+        slow.push(client);
+    }
+    let body = json!({"operations": [{"method": "PUT", "path": "/sensors/s1", "body": {}}]});
+    for _ in 0..10 {
+        batch(&service, &body).await.expect(200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(slow);
     service.finish().await;
 }

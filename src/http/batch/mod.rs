@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use serde::Serialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 
 use super::HttpState;
@@ -27,10 +27,29 @@ use operation::Operation;
 
 /// The most operations in a batch.
 pub const MAX_OPERATIONS: usize = 500;
-/// The most batches at a time, which bounds the memory for them; more get 503.
+/// How many of the largest batches are read and done at a time; of smaller ones as many as have the same bytes. More get 503.
 const MAX_AT_A_TIME: usize = 16;
 
-static PLACES: Semaphore = Semaphore::const_new(MAX_AT_A_TIME);
+/// The memory for the bodies of batches; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BatchRoom(Arc<Semaphore>);
+
+impl BatchRoom {
+    /// For bodies of at most `batch_bytes`.
+    #[must_use]
+    pub fn new(batch_bytes: usize) -> Self {
+        let bytes = batch_bytes.saturating_mul(MAX_AT_A_TIME);
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Takes so many bytes of it, until the permit is dropped.
+    fn take(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+        let taken = u32::try_from(bytes)
+            .ok()
+            .and_then(|bytes| self.0.try_acquire_many(bytes).ok());
+        taken.ok_or_else(|| Problem::of_kind(&problem::OVERLOADED))
+    }
+}
 
 problem_responses!(BatchProblems:
     MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, SENSOR_INACTIVE, PATCH_CONFLICT, PRECONDITION_FAILED,
@@ -96,12 +115,14 @@ pub async fn batch(
     payload: Payload,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    // Before the body is read: it may be large.
-    let _place = PLACES
-        .try_acquire()
-        .map_err(|_| Problem::of_kind(&problem::OVERLOADED))?;
+    // Taken as they come: who announces much and sends next to nothing keeps nobody out.
+    let mut room = Vec::new();
+    let make_room = |bytes| {
+        room.push(state.batch_room.take(bytes)?);
+        Ok(())
+    };
     let limit = state.limits.batch_bytes;
-    let body: Body<Post> = read_body(&request, payload.into_inner(), limit).await?;
+    let body: Body<Post> = read_body(&request, payload.into_inner(), limit, make_room).await?;
     // RFC 9110 §13.1.1: nothing is represented here, which `If-None-Match` always finds true.
     if request.headers().contains_key(header::IF_MATCH) {
         let detail = "If-Match: a batch has no state of its own; give its operations preconditions";
