@@ -204,7 +204,7 @@ impl Changes {
     /// The event is in the log, once it is committed.
     pub(super) fn append(&mut self, event: StoredEvent) {
         if is_planted("bug.tail-before-commit") {
-            return self.tail.extend(std::iter::once(event));
+            return self.tail.extend(std::iter::once(event), || ());
         }
         self.events.push(event);
     }
@@ -219,9 +219,9 @@ impl Changes {
         self.sensors.insert(id, None);
     }
 
-    /// What was written is committed.
-    pub(super) fn settle(&mut self) {
-        self.tail.extend(self.events.drain(..));
+    /// What was written is committed. `announce` tells of the new head.
+    pub(super) fn settle(&mut self, announce: impl FnOnce()) {
+        self.tail.extend(self.events.drain(..), announce);
         for (id, known) in self.sensors.drain() {
             match known {
                 Some(Settled { packed, sensor }) => {

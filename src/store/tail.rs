@@ -26,8 +26,8 @@ struct Newest {
 }
 
 impl Tail {
-    /// Appends what is committed.
-    pub(super) fn extend(&self, committed: impl Iterator<Item = StoredEvent>) {
+    /// Appends what is committed. `announce` tells of the new head, before anybody can see an event that is newer than the old one.
+    pub(super) fn extend(&self, committed: impl Iterator<Item = StoredEvent>, announce: impl FnOnce()) {
         let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
         for event in committed {
             newest.bytes += event.payload.len();
@@ -36,6 +36,7 @@ impl Tail {
         while newest.events.len() > MAX_EVENTS || (newest.bytes > MAX_BYTES && newest.events.len() > 1) {
             newest.drop_oldest();
         }
+        announce();
     }
 
     /// Drops what the log no longer has: all that is older than `oldest`, or everything when the log is empty.

@@ -117,10 +117,11 @@ impl Writer {
         self.metrics.group_size.observe(group.len() as f64);
         match committed {
             Ok(head) => {
-                // Both before the answers, so that whoever has one never sees what was before.
-                self.scribe.changes.settle();
-                self.announce
-                    .send_if_modified(|announced| std::mem::replace(announced, head) != head);
+                // Before the answers, so that whoever has one never sees what was before.
+                self.scribe.changes.settle(|| {
+                    self.announce
+                        .send_if_modified(|announced| std::mem::replace(announced, head) != head);
+                });
                 if reach("store.before-answer").is_err() {
                     return false;
                 }
@@ -189,13 +190,7 @@ impl Writer {
             .and_then(|_| Ok(reach("store.after-commit")?));
         self.last_commit = commit_started.elapsed();
         self.metrics.commit_seconds.observe(self.last_commit.as_secs_f64());
-        match committed {
-            Ok(()) => Ok(head),
-            // Without room, not even the frame that commits was written.
-            Err(StoreError::Full) => Err(StoreError::Full.into()),
-            Err(error) if is_planted("bug.unknown-told-as-failed") => Err(error.into()),
-            Err(error) => Err(GroupError::OutcomeUnknown(error)),
-        }
+        judge_commit(committed).map(|()| head)
     }
 
     /// The next command for a group, of those that waited when it began and are left to take.
@@ -327,7 +322,7 @@ impl Writer {
         }
     }
 
-    /// Removes a bounded number of events and answers that may go, and gives how many. `None` when the disk failed, after which nothing
+    /// Removes a bounded number of events and answers that may go, and gives how many. `None` when COMMIT failed, after which nothing
     /// may be written.
     fn prune(&self) -> Option<usize> {
         let keep_ms = i64::from(self.retention.hours) * 3_600_000;
@@ -347,13 +342,13 @@ impl Writer {
                     .set(oldest.map_or(0, |oldest| head.get() - oldest.get() + 1));
                 Some(events.max(answers))
             }
-            Err(error @ StoreError::Full) => {
+            Err(GroupError::NotCommitted(error)) => {
                 tracing::warn!(%error, "pruning the event log failed; it is tried again");
                 self.roll_back();
                 Some(0)
             }
-            Err(error) => {
-                tracing::error!(%error, "pruning the event log failed: stopping, so that the next start recovers");
+            Err(GroupError::OutcomeUnknown(error)) => {
+                tracing::error!(%error, "pruning the event log failed at COMMIT: stopping, so that the next start recovers");
                 None
             }
         }
@@ -365,7 +360,7 @@ impl Writer {
         last: Revision,
         committed_before_ms: i64,
         now: Timestamp,
-    ) -> Result<(usize, usize, Option<Revision>), StoreError> {
+    ) -> Result<(usize, usize, Option<Revision>), GroupError> {
         reach("store.before-prune")?;
         execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         let pruned = scribe::prune(&self.connection, last, committed_before_ms, MAX_PRUNED_AT_ONCE)?;
@@ -374,9 +369,24 @@ impl Writer {
         reach("store.during-prune")?;
         // Before anybody can see that the log no longer has them.
         self.scribe.changes.pruned(oldest);
-        execute(&self.connection, "COMMIT", [])?;
-        reach("store.after-prune")?;
+        let committed = execute(&self.connection, "COMMIT", []);
+        judge_commit(
+            committed
+                .map_err(StoreError::from)
+                .and_then(|_| Ok(reach("store.after-prune")?)),
+        )?;
         Ok((pruned, answers, oldest))
+    }
+}
+
+/// What is known after a COMMIT.
+fn judge_commit(committed: Result<(), StoreError>) -> Result<(), GroupError> {
+    match committed {
+        Ok(()) => Ok(()),
+        // Without room, not even the frame that commits was written.
+        Err(StoreError::Full) => Err(StoreError::Full.into()),
+        Err(error) if is_planted("bug.unknown-told-as-failed") => Err(error.into()),
+        Err(error) => Err(GroupError::OutcomeUnknown(error)),
     }
 }
 
