@@ -19,7 +19,7 @@ use crate::table::{Goal, Row, median, ms, percentile, short, thousands};
 use crate::wrk::finish;
 
 /// Of the log that the relay publishes at full speed.
-const BACKLOG: u32 = 60_000;
+const BACKLOG: u32 = 150_000;
 const SUSTAINED_SECONDS: u32 = 15;
 /// Changes a round, one after the other, with this in between: some 200 a second.
 const LIGHT_CHANGES: u32 = 400;

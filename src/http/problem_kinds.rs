@@ -169,7 +169,7 @@ kinds! {
         "Within the last 24 hours a request with the same Idempotency-Key had another method, path, media type or body. Nothing was changed.",
         "Make a new key, such as a UUID, for every request that is not sent again.",
         example("POST /sensors", "Make a new key, such as a UUID, for every request that is not sent again.").fault("", "is not what was sent with this Idempotency-Key before");
-    OVERLOADED, SERVICE_UNAVAILABLE, "overloaded", "Too many writes wait",
+    OVERLOADED, SERVICE_UNAVAILABLE, "overloaded", "Too many requests wait",
         "Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",
         example("POST /sensors", "Nothing was changed. Send the request again after the seconds in Retry-After.");

@@ -10,6 +10,9 @@ pub enum StoreError {
     /// The disk is full; nothing was changed.
     #[error("the disk that holds the database is full")]
     Full,
+    /// All connections that read are in use, and were for as long as a read waits.
+    #[error("too many reads wait for the database")]
+    Busy,
     /// The writer has stopped: the service is shutting down or has failed.
     #[error("the store is closed")]
     Stopped,
@@ -79,6 +82,9 @@ impl From<std::io::Error> for StoreError {
 /// From a reader, which needs no room.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.to_string().into())
+        match error {
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            error => Self::Database(error.to_string().into()),
+        }
     }
 }

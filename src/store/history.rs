@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use sqlx::SqliteConnection;
 
+use super::reads::pruned_to;
 use super::row::damaged;
 use super::{Record, Store, StoreError, chain};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef};
@@ -67,8 +68,8 @@ impl Store {
                     .map(|members| self.record_of(sensor, revision, &members));
                 Ok(was.transpose()?.map_or(Past::Pruned, Past::Was))
             }
-            // Pruning comes first in time: what is not found above was pruned before it was looked for, or never there.
-            None if revision <= self.pruned_to().await? => Ok(Past::Pruned),
+            // By the same connection: who holds one and waits for another can wait for others who do the same.
+            None if revision <= pruned_to(&mut *snapshot).await? => Ok(Past::Pruned),
             None => Ok(Past::Never),
         }
     }

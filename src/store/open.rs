@@ -47,6 +47,8 @@ const THREAD_CACHE_KIB: &str = "-16384";
 const MAX_PREPARED_STATEMENTS: usize = 64;
 /// Connections that read. More than the cores of a small machine gain nothing.
 const MAX_READ_CONNECTIONS: u32 = 4;
+/// How long a read waits for one of them: less than clients do, and than the relay may be silent.
+const READ_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why the database could not be opened; one line for the operator.
 #[derive(Debug, Error)]
@@ -116,6 +118,7 @@ impl Store {
         let lookup_connection = open_lookup(path).map_err(|error| database(path, error))?;
         let reads = SqlitePoolOptions::new()
             .max_connections(MAX_READ_CONNECTIONS)
+            .acquire_timeout(READ_WAIT_LIMIT)
             .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
             .await
             .map_err(|error| database(path, error))?;

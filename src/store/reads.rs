@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use sqlx::SqliteExecutor;
 use tokio::sync::oneshot;
 
 use super::cache::Found;
@@ -196,13 +197,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn pruned_to(&self) -> Result<Revision, StoreError> {
-        // An empty log has the head behind it, whatever became of its events.
-        let pruned_to = sqlx::query_scalar!(
-            r#"SELECT coalesce((SELECT min(revision) - 1 FROM events), head) AS "pruned_to!: i64" FROM store"#
-        )
-        .fetch_one(&self.inner.reads)
-        .await?;
-        Ok(Revision::new(pruned_to))
+        pruned_to(&self.inner.reads).await
     }
 
     /// The last event up to which the broker has acknowledged all.
@@ -226,4 +221,15 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// The same for one who has a connection.
+pub(super) async fn pruned_to(reader: impl SqliteExecutor<'_>) -> Result<Revision, StoreError> {
+    // An empty log has the head behind it, whatever became of its events.
+    let pruned_to = sqlx::query_scalar!(
+        r#"SELECT coalesce((SELECT min(revision) - 1 FROM events), head) AS "pruned_to!: i64" FROM store"#
+    )
+    .fetch_one(reader)
+    .await?;
+    Ok(Revision::new(pruned_to))
 }

@@ -8,7 +8,7 @@ use sensorcast::clock::Clock;
 use sensorcast::domain::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, MERGE_PATCH, PUBLIC_URL, Service, eventually, link};
+use crate::harness::{Answer, MERGE_PATCH, PATIENCE, PUBLIC_URL, Service, eventually, link};
 
 const SVG: &str = "image/svg+xml";
 const NOW_MS: i64 = 1_795_345_200_000;
@@ -496,5 +496,20 @@ async fn the_history_of_what_is_gone_still_says_whose_it_was() {
     let url = format!("{path}/history");
     let plot = service.request("GET", &url, &[("accept", SVG)], "").await.expect(200);
     assert!(plot.text().contains("1 value,"), "{}", plot.text());
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_for_a_revision_of_another_sensor_do_not_wait_for_each_other() {
+    let service = Service::start().await;
+    let sensor = service.create(&json!({"name": "s1"})).await;
+    let other = service.create(&json!({"name": "s2"})).await;
+    let path = sensor.path();
+    let asked = (0..32).map(|_| at(&service, &path, other.revision()));
+    let answers = tokio::time::timeout(PATIENCE, futures_util::future::join_all(asked));
+    for answer in answers.await.expect("answers in 10 s") {
+        answer.expect(404);
+    }
+    service.get("/sensors").await.expect(200);
     service.finish().await;
 }

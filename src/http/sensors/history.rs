@@ -28,7 +28,7 @@ const MOST_PLOTTED: usize = 5_000;
 /// How many times as many events are looked through when those of a picture had too few points.
 const WIDER: usize = 8;
 
-problem_responses!(HistoryProblems: NOT_FOUND, NOT_ACCEPTABLE, CURSOR_EXPIRED, UNAVAILABLE);
+problem_responses!(HistoryProblems: NOT_FOUND, NOT_ACCEPTABLE, CURSOR_EXPIRED, OVERLOADED, UNAVAILABLE);
 
 /// The parameters of a history.
 #[derive(Debug, Clone, Deserialize, Validate, IntoParams)]

@@ -22,7 +22,7 @@ use cache::{PageKey, RenderedPage};
 pub use query::ListRequest;
 use query::{ListParameters, MetadataParameters};
 
-problem_responses!(ListProblems: NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
+problem_responses!(ListProblems: NOT_ACCEPTABLE, PRECONDITION_FAILED, OVERLOADED, UNAVAILABLE);
 
 /// List the sensors
 ///

@@ -172,6 +172,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::of_kind(&problem::STORAGE_FULL),
+            StoreError::Busy => Self::of_kind(&problem::OVERLOADED),
             StoreError::Stopped => Self::of_kind(&problem::UNAVAILABLE),
             StoreError::Database(cause) => {
                 tracing::error!(%cause, "the database failed");

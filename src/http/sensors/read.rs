@@ -24,7 +24,7 @@ use crate::wire::representation::SensorForm;
 /// Where [`read`] is.
 pub const PATH: &str = "/sensors/{sensor}";
 
-problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, REVISION_EXPIRED, PRECONDITION_FAILED, UNAVAILABLE);
+problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, REVISION_EXPIRED, PRECONDITION_FAILED, OVERLOADED, UNAVAILABLE);
 
 /// The parameter of a sensor.
 #[derive(Debug, Deserialize, Validate, IntoParams)]

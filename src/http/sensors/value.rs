@@ -15,7 +15,7 @@ use crate::store::Record;
 use crate::wire::input;
 use crate::wire::representation::{self, PlainValueForm, SensorForm, ValueForm};
 
-problem_responses!(ReadValueProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, UNAVAILABLE);
+problem_responses!(ReadValueProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, OVERLOADED, UNAVAILABLE);
 problem_responses!(ReportProblems:
     MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE, INVALID, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
