@@ -46,18 +46,23 @@ pub struct App {
     store: Store,
 }
 
-/// Runs the service until it is told to stop (SIGTERM, SIGINT) or a part of it fails.
+/// Runs the service until it is told to stop (SIGTERM, SIGINT, SIGHUP) or a part of it fails.
 ///
 /// # Errors
 /// When it cannot start, when a part of it fails, or when it cannot stop in good order.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let app = App::start(config.clone()).await?;
-    cli::print(&app.greeting(&config))?;
+    if let Err(error) = cli::print(&app.greeting(&config)) {
+        tracing::warn!(error = format!("{error:#}"), "nobody can be greeted");
+    }
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        // The terminal is closed: there is nothing to read anew, and whoever wants a service has it started by a supervisor.
+        _ = hang_up.recv() => tracing::info!("SIGHUP: stopping"),
         failure = app.failed() => {
             app.stop().await;
             return Err(failure);
@@ -116,8 +121,12 @@ impl App {
             address,
             handle,
             server,
-        } = http::listen(&config.http, state)
-            .with_context(|| format!("HTTP_BIND: cannot listen on {}", config.http.bind))?;
+        } = http::listen(&config.http, state).with_context(|| {
+            format!(
+                "HTTP_BIND: cannot listen on {}; choose another address or port",
+                config.http.bind
+            )
+        })?;
         let http_ended = CancellationToken::new();
         let at_its_end = http_ended.clone().drop_guard();
         tokio::spawn(async move {
@@ -258,7 +267,7 @@ async fn broker(config: &MqttConfig) -> anyhow::Result<(Option<Broker>, Endpoint
     if let Some(url) = &config.url {
         return Ok((None, Endpoint::from_url(url).context("MQTT_URL")?));
     }
-    let broker = Broker::start(config).await.context("MQTT_BIND")?;
+    let broker = Broker::start(config).await?;
     let endpoint = broker.endpoint();
     Ok((Some(broker), endpoint))
 }

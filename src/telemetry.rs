@@ -1,6 +1,8 @@
 //! Logs: one line an event on standard error, for people or for machines, with UTC times.
 
-use std::io::{self, IsTerminal};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
@@ -22,12 +24,15 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
         .parse(directives(&config.filter))
         .context("the log filter is invalid")?;
     // `SystemTime` prints RFC 3339 in UTC.
+    let has_colours = config.format == LogFormat::Text && io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(move || Lines { has_colours })
+        // Where a line cannot be written, a complaint about that cannot either, and would end the process.
+        .log_internal_errors(false)
         .with_timer(SystemTime);
     let started = match config.format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => lines.with_ansi(has_colours).try_init(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
@@ -38,10 +43,60 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }
 
+/// Standard error, one event a line: what clients send (a topic, an id) makes no line of its own and moves no cursor.
+struct Lines {
+    has_colours: bool,
+}
+
+impl Write for Lines {
+    /// Takes a whole event with its line feed, as the formatter gives it.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = event.strip_suffix(b"\n").unwrap_or(event);
+        let mut line = escape_controls(&String::from_utf8_lossy(text), self.has_colours).into_owned();
+        line.push('\n');
+        io::stderr().write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn escape_controls(text: &str, has_colours: bool) -> Cow<'_, str> {
+    let is_escaped = |c: char| c.is_control() && c != '\t' && !(has_colours && c == '\u{1b}');
+    if !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_escaped(c) {
+            // Writing to a text cannot fail.
+            let _ = write!(escaped, "{}", c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 fn directives(filter: &str) -> String {
     match filter {
         // Quieter already.
         "off" | "error" => filter.to_owned(),
         filter => format!("{QUIET},{filter}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_sends_makes_no_line_of_its_own() {
+        let text = "topic: sensors/x\n2026-11-29 ERROR\r\u{1b}[2J\u{9b}1m\tä";
+        let escaped = escape_controls(text, false);
+        assert_eq!(escaped, "topic: sensors/x\\n2026-11-29 ERROR\\r\\u{1b}[2J\\u{9b}1m\tä");
+        assert!(escape_controls(text, true).contains("\\r\u{1b}[2J"));
     }
 }

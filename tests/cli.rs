@@ -82,6 +82,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("MQTT_RETAIN_STATE", "TRUE", "true, false, 1 or 0"),
     ("LOG_FORMAT", "xml", "text or json"),
     ("RUST_LOG", "sensorcast=loud", "debug"),
+    ("RUST_LOG", "warning", "warn"),
 ];
 
 fn assert_names(line: &str, variable: &str, value: &str, allowed: &str) {
@@ -371,4 +372,29 @@ fn watch_tells_that_nobody_is_there_and_ends_well_with_ctrl_c() {
     let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupt.unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn links_lead_to_where_it_listens_unless_told_otherwise() {
+    for (variables, base) in [
+        (vec![], "http://localhost:8000"),
+        (vec![("HTTP_BIND", "127.0.0.1:8801")], "http://localhost:8801"),
+        (vec![("HTTP_BIND", "0.0.0.0:0")], "http://localhost:8000"),
+        (
+            vec![
+                ("HTTP_BIND", "127.0.0.1:8801"),
+                ("PUBLIC_URL", "https://example.com/api/"),
+            ],
+            "https://example.com/api",
+        ),
+    ] {
+        let run = variables
+            .iter()
+            .fold(Run::new(&["openapi"]), |run, (name, value)| run.env(name, value));
+        let document = run.text();
+        assert!(
+            document.contains(&format!("url: {base}\n")),
+            "{base} in {document:.600}"
+        );
+    }
 }

@@ -12,6 +12,8 @@ use super::{
     Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits, values,
 };
 
+const DEFAULT_HTTP_PORT: u16 = 8000;
+
 // The settings as clap reads them: a flag wins over the environment, and that over the default. `.env` counts as
 // environment, because `load_dotenv` fills in what is unset there. (Not a doc comment: clap would print it as help.)
 #[expect(
@@ -26,10 +28,10 @@ pub(crate) struct Settings {
     #[arg(help_heading = "HTTP")]
     http_bind: SocketAddr,
 
-    /// Base of every link
-    #[arg(long, env, global = true, default_value = "http://localhost:8000", value_parser = urls::public)]
-    #[arg(help_heading = "HTTP")]
-    public_url: Url,
+    /// Base of every link; by default http://localhost with the port of HTTP_BIND
+    #[arg(long, env, global = true, default_value = "", value_parser = urls::public)]
+    #[arg(help_heading = "HTTP", hide_default_value = true)]
+    public_url: OptionalUrl,
 
     /// Refuse to change an existing sensor without If-Match (428)
     #[arg(long, env, global = true, default_value = "false", value_parser = values::boolean)]
@@ -140,8 +142,9 @@ pub(crate) struct Settings {
 impl Settings {
     /// The settings by the part that needs them. Cannot fail: each was parsed on its own, and none contradicts another.
     pub(crate) fn into_config(self) -> Config {
+        let public_url = self.resolved_public_url();
         let mqtt = MqttConfig {
-            public_url: self.resolved_mqtt_public_url(),
+            public_url: self.resolved_mqtt_public_url(&public_url),
             url: self.mqtt_url.0,
             bind: self.mqtt_bind,
             topic_prefix: self.mqtt_topic_prefix,
@@ -151,7 +154,7 @@ impl Settings {
         Config {
             http: HttpConfig {
                 bind: self.http_bind,
-                public_url: self.public_url,
+                public_url,
                 require_if_match: self.require_if_match,
                 cors_origins: self.cors_origins,
                 limits: HttpLimits {
@@ -179,14 +182,25 @@ impl Settings {
         }
     }
 
-    fn resolved_mqtt_public_url(&self) -> Url {
+    #[expect(clippy::expect_used, reason = "a constant with a number in it")]
+    fn resolved_public_url(&self) -> Url {
+        let port = match self.http_bind.port() {
+            // One that the system chooses changes with every start, and links must not.
+            0 => DEFAULT_HTTP_PORT,
+            port => port,
+        };
+        let default = || Url::parse(&format!("http://localhost:{port}")).expect("a URL");
+        self.public_url.0.clone().unwrap_or_else(default)
+    }
+
+    fn resolved_mqtt_public_url(&self, public_url: &Url) -> Url {
         if let Some(url) = &self.mqtt_public_url.0 {
             return url.clone();
         }
         if let Some(url) = &self.mqtt_url.0 {
             return without_credentials(url);
         }
-        let host = self.public_url.host_str().unwrap_or("localhost");
+        let host = public_url.host_str().unwrap_or("localhost");
         // A port that the system chooses changes with every start, and representations must not.
         let port = match self.mqtt_bind.port() {
             0 => String::new(),
@@ -194,6 +208,6 @@ impl Settings {
         };
         Url::parse(&format!("mqtt://{host}{port}"))
             // The host of a valid http URL is valid under any scheme, so that this is never seen.
-            .unwrap_or_else(|_| self.public_url.clone())
+            .unwrap_or_else(|_| public_url.clone())
     }
 }

@@ -16,15 +16,18 @@ const PUBLIC_BROKER_ALLOWED: &str = "an mqtt, mqtts, ws or wss URL without user,
 const ORIGINS_ALLOWED: &str = "* alone is allowed, or whole origins with commas between them, e.g. https://dashboard.example.com,http://localhost:3000";
 const DATABASE_ALLOWED: &str = "sqlite://relative/path.db or sqlite:///absolute/path.db is allowed";
 
-/// `PUBLIC_URL`, its trailing slashes gone.
-pub(super) fn public(text: &str) -> Result<Url, String> {
+/// `PUBLIC_URL`, its trailing slashes gone; unset when empty.
+pub(super) fn public(text: &str) -> Result<OptionalUrl, String> {
+    if text.is_empty() {
+        return Ok(OptionalUrl(None));
+    }
     let mut url = Url::parse(text).map_err(|error| format!("{error}; {PUBLIC_ALLOWED}"))?;
     if !matches!(url.scheme(), "http" | "https") || !is_bare(&url) {
         return Err(PUBLIC_ALLOWED.to_owned());
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
-    Ok(url)
+    Ok(OptionalUrl(Some(url)))
 }
 
 /// `CORS_ORIGINS`, each in the one spelling that browsers send.
@@ -149,11 +152,11 @@ mod tests {
     #[test]
     fn a_public_url_loses_its_trailing_slash() {
         assert_eq!(
-            public("http://localhost:8000").unwrap().as_str(),
+            public("http://localhost:8000").unwrap().0.unwrap().as_str(),
             "http://localhost:8000/"
         );
         assert_eq!(
-            public("https://example.com/api//").unwrap().as_str(),
+            public("https://example.com/api//").unwrap().0.unwrap().as_str(),
             "https://example.com/api"
         );
     }
@@ -182,7 +185,6 @@ mod tests {
     #[test]
     fn a_public_url_is_a_plain_http_address() {
         for bad in [
-            "",
             "localhost:8000",
             "ftp://x",
             "http://",

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::LogFormat;
 
@@ -112,9 +113,13 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok("info".to_owned());
     }
+    // A word alone that is no level would be the name of a program part, and `RUST_LOG=warning` silence all others.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let words_alone = text.split(',').map(str::trim).filter(|word| !word.contains(['=', '[']));
+    let is_mistyped = words_alone.into_iter().any(|word| !word.is_empty() && !is_level(word));
     match EnvFilter::builder().parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(
+        Ok(_) if !is_mistyped => Ok(text.to_owned()),
+        _ => Err(
             "a level (off, error, warn, info, debug, trace) or directives are allowed, \
                        e.g. info,sensorcast::events=debug"
                 .to_owned(),
@@ -207,7 +212,7 @@ mod tests {
         for good in ["info", "warn,sensorcast::store=trace", "off"] {
             assert_eq!(log_filter(good).unwrap(), good);
         }
-        for bad in ["sensorcast=loud", "a=b=c", "info,=x=y"] {
+        for bad in ["sensorcast=loud", "a=b=c", "info,=x=y", "warning", "info, verbose"] {
             assert!(log_filter(bad).is_err(), "{bad:?}");
         }
     }

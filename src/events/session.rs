@@ -44,6 +44,10 @@ pub(super) struct Session<'a, L: EventLog, C: Connection> {
     answers: FuturesOrdered<Acknowledgement>,
     /// Since when the oldest of them is waited for.
     waiting_since: Instant,
+    /// Why the broker refused the last presence.
+    presence_refused: Option<String>,
+    /// Whether it has taken anything else on this connection.
+    takes_any: bool,
 }
 
 /// Why a connection's life ended.
@@ -83,6 +87,8 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             unacknowledged: VecDeque::new(),
             answers: FuturesOrdered::new(),
             waiting_since: Instant::now(),
+            presence_refused: None,
+            takes_any: false,
         }
     }
 
@@ -114,7 +120,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         tokio::select! {
             biased;
             reason = self.connection.lost() => Err(Ending::Lost(reason)),
-            answer = self.announcer.answered() => Self::judge_presence(answer),
+            answer = self.announcer.answered() => self.judge_presence(answer),
             () = sleep(ANSWER_LIMIT) => Err(Ending::NotNow("no answer to the presence".to_owned())),
         }
     }
@@ -143,7 +149,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             biased;
             reason = self.connection.lost() => Err(Ending::Lost(reason)),
             Some(answer) = self.answers.next() => self.settle_with_those_behind(answer),
-            answer = self.announcer.answered() => Self::judge_presence(answer),
+            answer = self.announcer.answered() => self.judge_presence(answer),
             () = at(announce_at) => {
                 self.announcer.announce(&self.connection, PresenceStatus::Online, head);
                 Ok(())
@@ -274,8 +280,15 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         }
         reach("relay.after-puback").map_err(|error| Ending::Lost(error.to_string()))?;
         let refused = match answer {
-            Answer::Accepted => None,
+            Answer::Accepted => {
+                self.takes_any = true;
+                None
+            }
             Answer::Refused(Refusal { verdict, reason }) => match verdict {
+                // It says so of everything that it was sent: that is about the connection, not about this message.
+                Verdict::Never if !self.takes_any && self.presence_refused.as_ref() == Some(&reason) => {
+                    return Err(self.go_back(Ending::NotNow(reason)));
+                }
                 Verdict::Never => Some(reason),
                 Verdict::NotNow if is_planted("bug.forward-after-nack") => None,
                 Verdict::NotNow => return Err(self.go_back(Ending::NotNow(reason))),
@@ -304,12 +317,16 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         ending
     }
 
-    /// A presence that the broker refuses is a pity and no reason to withhold the events.
-    fn judge_presence(answer: Answer) -> Result<(), Ending> {
+    /// A presence that the broker refuses is a pity and no reason to withhold the events, unless it refuses those, too.
+    fn judge_presence(&mut self, answer: Answer) -> Result<(), Ending> {
         match answer {
-            Answer::Accepted => Ok(()),
+            Answer::Accepted => {
+                self.presence_refused = None;
+                Ok(())
+            }
             Answer::Refused(refusal) => {
                 warn!(reason = refusal.reason, "the broker refuses the presence");
+                self.presence_refused = Some(refusal.reason);
                 Ok(())
             }
             Answer::Lost(reason) => Err(Ending::Lost(reason)),

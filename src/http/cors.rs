@@ -7,6 +7,8 @@ use actix_web::dev::RequestHead;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
+use url::Url;
+
 use crate::config::CorsOrigins;
 
 /// What a script may see of an answer, beside what every answer shows.
@@ -19,6 +21,23 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
 );
 /// Seconds for which a browser remembers what it may do.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
+
+/// Whether a script may open a WebSocket. Browsers ask for one on behalf of any page and show it the answer, which they do with nothing
+/// else (RFC 6455 §10.2); who sends no `Origin` is no browser.
+pub fn may_listen(origins: &CorsOrigins, request: &RequestHead, own: &str) -> bool {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = header(header::ORIGIN) else {
+        return !request.headers().contains_key(header::ORIGIN);
+    };
+    let is_allowed = match origins {
+        CorsOrigins::None => false,
+        CorsOrigins::Any => true,
+        CorsOrigins::These(allowed) => allowed.iter().any(|allowed| origin == allowed),
+    };
+    let is_of = |base: &str| Url::parse(base).is_ok_and(|base| base.origin().ascii_serialization() == origin);
+    let here = header(header::HOST).map(|host| [format!("http://{host}"), format!("https://{host}")]);
+    is_allowed || is_of(own) || here.is_some_and(|bases| bases.iter().any(|base| is_of(base)))
+}
 
 /// Adds to an answer what the browser asks for on behalf of a script.
 pub fn allow(origins: &CorsOrigins, request: &RequestHead, headers: &mut HeaderMap) {

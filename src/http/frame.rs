@@ -197,5 +197,7 @@ fn is_own_body(headers: &HeaderMap) -> bool {
 fn is_page(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
-        .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"))
+        .map(HeaderValue::as_bytes)
+        // A picture can hold scripts, too.
+        .is_some_and(|media_type| media_type.starts_with(b"text/html") || media_type.starts_with(b"image/svg+xml"))
 }

@@ -1,6 +1,7 @@
 //! `GET /metrics`
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -83,7 +84,7 @@ fn known(method: &str) -> &'static str {
 
 /// The numbers of the process
 ///
-/// In the text format of Prometheus: OpenMetrics 1.0 for those who ask for it, under the older media type for others.
+/// In the text format of Prometheus (0.0.4), or as OpenMetrics 1.0 for those who ask for it.
 #[utoipa::path(
     get,
     operation_id = "metrics",
@@ -91,7 +92,6 @@ fn known(method: &str) -> &'static str {
     responses(
         (status = 200, description = "All metrics; as OpenMetrics when `Accept` names it", content(
             (String = "text/plain", example = "sensorcast_open_streams 0
-# EOF
 "),
             (String = "application/openmetrics-text", example = "sensorcast_open_streams 0
 # EOF
@@ -115,5 +115,31 @@ pub async fn metrics(request: HttpRequest, state: Data<HttpState>) -> Result<Htt
         tracing::error!(%error, "the metrics cannot be written");
         Problem::of_kind(&problem::INTERNAL)
     })?;
+    let text = if media_type == OPEN_METRICS {
+        text
+    } else {
+        as_prometheus_text(&text)
+    };
     Ok(HttpResponse::Ok().content_type(media_type).body(text))
+}
+
+/// The same in the older format (0.0.4), in which a counter is named as its samples are, and which has neither units nor an end.
+fn as_prometheus_text(open_metrics: &str) -> String {
+    let counters: HashSet<_> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("UNIT" | "EOF"), ..) => continue,
+            (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(name) => {
+                text.extend(["# ", what, " ", name, "_total ", rest]);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }

@@ -93,6 +93,10 @@ kinds! {
         "The body has to be one JSON text in UTF-8 (RFC 8259): no duplicate members, no NaN or Infinity, no number that a double cannot hold, nothing after the end, at most 32 levels deep.",
         "The detail tells line and column. Let a JSON library write the body.",
         example("POST /sensors", "duplicate member \"name\" at line 1 column 20");
+    ORIGIN_NOT_ALLOWED, FORBIDDEN, "origin-not-allowed", "Scripts of this site may not listen",
+        "A browser asked for a WebSocket on behalf of a page of another site. For what else such a page may not do, browsers see to it themselves.",
+        "The operator allows an origin in CORS_ORIGINS.",
+        example("GET /events", "a page of https://example.com may not listen here");
     NOT_FOUND, NOT_FOUND, "not-found", "There is no such resource",
         "Nothing lives at this URL.",
         "A sensor is found at /sensors/{id} or /sensors/{name}; GET / links to everything there is.",

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
-use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch};
+use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch, with_suffix};
 use super::{OpenError, StoreError};
 use crate::domain::{Epoch, Revision};
 use crate::failpoint::reach;
@@ -174,12 +175,24 @@ async fn replace(path: &Path, next: &Path) -> Result<(), BackupError> {
             Err(error) => tracing::warn!(%error, "the store that is replaced cannot be opened"),
         }
     }
+    // Whoever restores need not be the user that the service runs as.
+    keep_owner(path, next).map_err(in_file(next))?;
     // Before the new file has the name: SQLite would apply an old log to it.
     remove_sidecars(path)?;
     reach("restore.before-rename").map_err(in_file(path))?;
     fs::rename(next, path).map_err(in_file(path))?;
     reach("restore.after-rename").map_err(in_file(path))?;
     sync_folder(path)
+}
+
+/// Gives `next` the owner and the mode of the file at `path`, if there is one.
+fn keep_owner(path: &Path, next: &Path) -> std::io::Result<()> {
+    let Ok(old) = fs::metadata(path) else { return Ok(()) };
+    let new = fs::metadata(next)?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        std::os::unix::fs::chown(next, Some(old.uid()), Some(old.gid()))?;
+    }
+    fs::set_permissions(next, old.permissions())
 }
 
 /// Opens a database that has to be there and to be ours, to read.
@@ -222,9 +235,7 @@ fn remove_database(path: &Path) -> Result<(), BackupError> {
 
 fn remove_sidecars(path: &Path) -> Result<(), BackupError> {
     for suffix in ["-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        remove(Path::new(&name))?;
+        remove(&with_suffix(path, suffix))?;
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod row;
 mod scribe;
 mod select;
 mod tail;
+mod trouble;
 mod writer;
 
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sqlx::SqlitePool;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackupError, Restored, backup, restore};
@@ -61,6 +62,7 @@ use lookup::Question;
 use overload::{Overload, Place};
 use post::{PostBox, post_box};
 use tail::Tail;
+use trouble::Trouble;
 
 /// What the store is opened with.
 #[derive(Debug, Clone)]
@@ -105,6 +107,9 @@ struct Inner {
     head: watch::Receiver<Revision>,
     links: LinkBase,
     metrics: StoreMetrics,
+    trouble: Trouble,
+    /// Held by the probe that is on its way.
+    probing: Mutex<()>,
     failed: CancellationToken,
     // Held while the store is open: a second process on the same file is refused.
     _lock: std::fs::File,
@@ -264,7 +269,11 @@ impl Store {
     /// # Errors
     /// When it cannot.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Note(Note::Probe, reply)).await?
+        // One after the other: those who ask more often than there are answers fill no queue.
+        let _turn = self.inner.probing.lock().await;
+        self.ask(|reply| Command::Note(Note::Probe, reply)).await??;
+        // A probe may find room where no write does.
+        self.inner.trouble.recent().map_or(Ok(()), Err)
     }
 
     /// Finishes what is queued, writes the log of SQLite back into the file, and closes it. Writes that come later get

@@ -1,4 +1,5 @@
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, SensorCache};
@@ -16,6 +17,7 @@ use super::lookup::Lookup;
 use super::overload::Overload;
 use super::scribe::Scribe;
 use super::tail::Tail;
+use super::trouble::Trouble;
 use super::writer::{Writer, keep_pruning};
 use super::{Inner, Options, Store, StoreMetrics};
 use crate::domain::{Epoch, Revision};
@@ -73,6 +75,9 @@ pub enum OpenError {
     /// The file is a database of something else.
     #[error("{0} is not a sensorcast database")]
     Foreign(PathBuf),
+    /// There is a write-ahead log without the file that it belongs to.
+    #[error("{0} is missing, and its write-ahead log is there: put the file back, or move the log away to begin anew")]
+    Lost(PathBuf),
     /// The file was written by a newer version of this service.
     #[error(
         "{path} has schema version {version}, which this sensorcast does not know; use the newer one that wrote it"
@@ -111,9 +116,7 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let path = options.path.as_path();
         let lock = lock(path)?;
-        let mut setup = connect_writer(path).await?;
-        let (epoch, head) = identity(&mut setup).await.map_err(|error| database(path, error))?;
-        setup.close().await.map_err(|error| database(path, error))?;
+        let (epoch, head) = prepare(path).await?;
         let connection = open_writer(path).map_err(|error| database(path, error))?;
         let lookup_connection = open_lookup(path).map_err(|error| database(path, error))?;
         let reads = SqlitePoolOptions::new()
@@ -127,7 +130,7 @@ impl Store {
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
         let overload = Overload::new(options.write_queue_max, metrics.queue_depth.clone());
-        let failed = CancellationToken::new();
+        let (failed, trouble) = (CancellationToken::new(), Trouble::default());
         let links = options.links;
         let (lookup, questions) = mpsc::unbounded_channel();
         let looking_up = Lookup {
@@ -151,6 +154,7 @@ impl Store {
             clock: options.clock,
             retention: options.retention,
             metrics: metrics.clone(),
+            trouble: trouble.clone(),
             failed: failed.clone(),
         };
         start_thread("writer", || writer.run()).map_err(|error| database(path, error))?;
@@ -167,6 +171,8 @@ impl Store {
             head,
             links,
             metrics,
+            trouble,
+            probing: Mutex::default(),
             failed,
             _lock: lock,
         };
@@ -175,6 +181,23 @@ impl Store {
             post_box: None,
         })
     }
+}
+
+/// Makes the database where there is none, brings its schema up to date, and gives its epoch and its newest revision.
+async fn prepare(path: &Path) -> Result<(Epoch, Revision), OpenError> {
+    let is_new = !path.exists();
+    if is_new && with_suffix(path, "-wal").exists() {
+        // SQLite would remove it.
+        return Err(OpenError::Lost(path.to_owned()));
+    }
+    let mut connection = connect_writer(path).await?;
+    if is_new {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        tracing::info!(path = %path.display(), "there was no database: a new one is made");
+    }
+    let identity = identity(&mut connection).await.map_err(|error| database(path, error))?;
+    connection.close().await.map_err(|error| database(path, error))?;
+    Ok(identity)
 }
 
 /// Takes the lock of the operating system that a second process on the same file will miss. It goes with the process,
@@ -187,12 +210,23 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(in_file(folder))?;
     }
-    let lock_path = path.with_added_extension("lock");
-    let file = File::create(&lock_path).map_err(in_file(&lock_path))?;
+    // By whatever name the file is known.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let lock_path = real.with_added_extension("lock");
+    let file = open_lock(&lock_path).map_err(in_file(&lock_path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(in_file(&lock_path)(source)),
+    }
+}
+
+/// Opens the lock file, or makes it. One that another user has made (`restore` as root) need not be written.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    match made {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path),
+        other => other,
     }
 }
 
@@ -315,6 +349,13 @@ async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Rev
         .parse()
         .map_err(|error: &str| sqlx::Error::Decode(error.into()))?;
     Ok((epoch, Revision::new(row.head)))
+}
+
+/// The name of a file that SQLite keeps beside the database.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 pub(super) fn database(path: &Path, error: impl Into<anyhow::Error>) -> OpenError {

@@ -16,6 +16,7 @@ use super::once::{self, Known};
 use super::overload::Overload;
 use super::post::Post;
 use super::scribe::{self, Scribe, execute};
+use super::trouble::Trouble;
 use super::{Retention, StoreError, StoreMetrics, WriteError};
 use crate::clock::Clock;
 use crate::domain::{Moment, Revision, SensorRef, Timestamp};
@@ -58,6 +59,7 @@ pub(super) struct Writer {
     pub clock: Clock,
     pub retention: Retention,
     pub metrics: StoreMetrics,
+    pub trouble: Trouble,
     pub failed: CancellationToken,
 }
 
@@ -117,6 +119,9 @@ impl Writer {
         self.metrics.group_size.observe(group.len() as f64);
         match committed {
             Ok(head) => {
+                if head > *self.announce.borrow() {
+                    self.trouble.end();
+                }
                 // Before the answers, so that whoever has one never sees what was before.
                 self.scribe.changes.settle(|| {
                     self.announce
@@ -133,6 +138,7 @@ impl Writer {
             }
             Err(GroupError::NotCommitted(error)) => {
                 tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
+                self.trouble.begin(&error);
                 self.roll_back();
                 self.scribe.forget();
                 for command in group {

@@ -1,7 +1,7 @@
 use sensorcast::config::CorsOrigins;
 use serde_json::json;
 
-use crate::harness::{Answer, Service};
+use crate::harness::{Answer, PUBLIC_URL, Service, WebSocket};
 
 const ORIGIN: &str = "https://dashboard.example.com";
 const FROM: (&str, &str) = ("origin", ORIGIN);
@@ -134,6 +134,24 @@ async fn everybody_is_everybody() {
             .expect(200);
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
         assert!(!words(&answer, "vary").contains(&"Origin"), "{answer:?}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_gets_no_websocket() {
+    let service = service(CorsOrigins::These(vec![ORIGIN.to_owned()])).await;
+    let own = format!("http://{}", service.addr);
+    for (origin, status) in [
+        (None, None),
+        (Some(ORIGIN), None),
+        (Some(own.as_str()), None),
+        (Some(PUBLIC_URL), None),
+        (Some("http://evil.example"), Some(403)),
+        (Some("null"), Some(403)),
+    ] {
+        let opened = WebSocket::open_from(service.addr, "/events", origin).await;
+        assert_eq!(opened.err(), status, "{origin:?}");
     }
     service.finish().await;
 }

@@ -122,3 +122,18 @@ async fn an_instant_is_no_if_match_where_that_is_required() {
         .expect(428);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_tells_of_a_change_that_is_later_than_itself() {
+    let service = Service::start().await;
+    for number in 0..40 {
+        let made = service.create(&json!({"name": format!("s{number}")})).await;
+        let read = service.get(&made.path()).await.expect(200);
+        for answer in [made, read] {
+            let at = |name| chrono::DateTime::parse_from_rfc2822(answer.header(name).expect(name)).expect("a date");
+            assert!(at("last-modified") <= at("date"), "{answer:?}");
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    service.finish().await;
+}

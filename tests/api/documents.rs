@@ -107,12 +107,13 @@ async fn live_and_ready_are_200_and_metrics_are_prometheus_text() {
     service.get("/health/ready").await.expect(200);
     service.get("/sensors").await.expect(200);
     let metrics = service.get("/metrics").await.expect(200);
-    assert!(
-        metrics
-            .text()
-            .lines()
-            .any(|line| line.starts_with("# TYPE sensorcast_"))
-    );
+    let counter = "sensorcast_relay_published_events";
+    assert!(metrics.text().contains(&format!("\n# TYPE {counter}_total counter\n")));
+    assert!(!metrics.text().contains("# EOF") && !metrics.text().contains("# UNIT"));
+    let accept = [("accept", "application/openmetrics-text; version=1.0.0")];
+    let open_metrics = service.request("GET", "/metrics", &accept, "").await.expect(200);
+    assert!(open_metrics.text().contains(&format!("\n# TYPE {counter} counter\n")));
+    assert!(open_metrics.text().ends_with("# EOF\n"));
     assert!(metrics.text().contains("/sensors"), "HTTP requests by route");
     service.finish().await;
 }

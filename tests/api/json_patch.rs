@@ -184,7 +184,12 @@ async fn a_patch_cannot_grow_beyond_its_bounds() {
     );
     while operations.len() < 40_000 {
         let top = "/0".repeat(depth - 1) + "/0";
-        operations += &format!(r#",{{"op":"copy","from":"/metadata/a","path":"/metadata/a{top}"}}"#);
+        let copy = [
+            r#",{"op":"copy","from":"/metadata/a","path":"/metadata/a"#,
+            &top,
+            r#""}"#,
+        ];
+        operations.extend(copy);
         depth *= 2;
     }
     let patch = [JSON_PATCH, ("if-match", "*")];

@@ -1,5 +1,7 @@
 //! `sensorcast backup` and `sensorcast restore`, as an operator uses them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Output;
 
@@ -220,4 +222,20 @@ async fn a_store_that_is_damaged_can_be_replaced() {
     let process = Process::start(&settings).await;
     process.get("/sensors/s1").await.expect(200);
     stop(process).await;
+}
+
+/// Whoever restores need not be the user that the service runs as.
+#[test]
+fn a_restored_store_belongs_to_whom_it_belonged() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("sensorcast.db");
+    succeeds(&run(folder.path(), &["migrate"]));
+    succeeds(&run(folder.path(), &["backup", "copy.db"]));
+    std::fs::set_permissions(&database, Permissions::from_mode(0o600)).unwrap();
+    // Where this user may give files away.
+    let owner = std::os::unix::fs::chown(&database, Some(12_345), Some(12_345)).map(|()| 12_345);
+    succeeds(&run(folder.path(), &["restore", "copy.db"]));
+    let restored = std::fs::metadata(&database).unwrap();
+    assert_eq!(restored.mode() & 0o777, 0o600);
+    assert!(owner.is_err() || owner.is_ok_and(|owner| restored.uid() == owner));
 }

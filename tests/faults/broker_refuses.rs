@@ -5,7 +5,7 @@ use sensorcast::mirror::{Mirror, MirrorOptions};
 use serde_json::{Value, json};
 
 use crate::broker_away::{EVERYTHING_WAITS, drained, start_service};
-use crate::harness::{Mosquitto, Process, Reply, ScriptedBroker, Subscriber, Version};
+use crate::harness::{Mosquitto, Process, Reply, ScriptedBroker, Subscriber, Version, eventually};
 use crate::ledger::{Checker, Ledger, Load, Request, Witness};
 
 /// A sensor that the broker has something against.
@@ -179,4 +179,31 @@ fn assert_goes_back_and_on(seen: &[i64]) {
     }
     assert_eq!(seen.first(), Some(&1));
     assert_eq!(newest.max(seen[seen.len() - 1]), 2 * WRITES + 1);
+}
+
+/// Else a wrong password file or a missing right would throw away a whole backlog.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_forbids_everything_gets_it_when_it_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("acl");
+    std::fs::write(&rules, "topic read #\n").unwrap();
+    let mut mosquitto = Mosquitto::stopped_with(&format!("acl_file {}\n{EVERYTHING_WAITS}", rules.display()));
+    mosquitto.run().await;
+    let service = start_service(folder.path(), &mosquitto.url()).await;
+    for number in 0..WRITES {
+        service.create(&json!({"name": format!("s{number}")})).await;
+    }
+    eventually("the reason is told", || async {
+        service.get("/health/ready").await.expect(200).text().contains("0x87")
+    })
+    .await;
+    assert_eq!(
+        (set_aside(&service).await, service.relay_lag().await),
+        (0, Some(WRITES))
+    );
+    mosquitto.kill();
+    std::fs::write(&rules, "topic readwrite #\n").unwrap();
+    mosquitto.run().await;
+    drained(&service).await;
+    assert_eq!(set_aside(&service).await, 0);
 }

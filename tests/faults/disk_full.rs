@@ -92,8 +92,10 @@ async fn a_disk_that_is_full_again_and_again_refuses_writes_and_loses_nothing() 
         write_again(&service, &ledger).await;
         disk.fill();
         refusals.extend(write_to_full_disk(&service, &ledger).await);
+        assert_eq!(readiness(&service).await, 503);
         disk.free();
         pauses.push(write_again(&service, &ledger).await);
+        assert_eq!(readiness(&service).await, 200);
         let report = checker.check(&service, &ledger, &mut witnesses, &[]).await;
         report.unwrap_or_else(|complaints| panic!("round {round}: {complaints:?}\n{}", service.output()));
     }
@@ -110,6 +112,12 @@ async fn a_disk_that_is_full_again_and_again_refuses_writes_and_loses_nothing() 
         pauses.iter().max().expect("rounds")
     );
     assert!(median < REFUSED_WITHIN, "{refusals:?}");
+}
+
+/// The status alone: this 503 is no problem document.
+async fn readiness(service: &Process) -> u16 {
+    let accept = ("accept", "application/json");
+    service.try_status("/health/ready", accept).await.expect("an answer")
 }
 
 /// Writes until a write is refused, and then some; gives how long each refusal took.

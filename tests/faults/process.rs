@@ -39,9 +39,9 @@ fn assert_refuses(output: &Output, code: i32, what: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_and_sigint_end_the_process_with_exit_code_0() {
+async fn sigterm_sigint_and_sighup_end_the_process_with_exit_code_0() {
     let folder = tempfile::tempdir().unwrap();
-    for (round, signal) in ["TERM", "INT"].into_iter().enumerate() {
+    for (round, signal) in ["TERM", "INT", "HUP"].into_iter().enumerate() {
         let mut service = Process::start(&settings_in(folder.path())).await;
         assert_eq!(service.store_revision().await, i64::try_from(round).unwrap());
         service.create(&json!({"name": format!("s{round}")})).await;
@@ -60,11 +60,51 @@ async fn a_second_process_on_the_same_database_refuses_to_start() {
     first.create(&json!({"name": "s1"})).await;
     let output = run(&mut binary(folder.path()));
     assert_refuses(&output, 1, &["sensorcast.db"]);
+    let alias = folder.path().join("alias.db");
+    std::os::unix::fs::symlink("sensorcast.db", &alias).unwrap();
+    let output = run(binary(folder.path()).env("DATABASE_URL", format!("sqlite://{}", alias.display())));
+    assert_refuses(&output, 1, &["alias.db", "another process"]);
     first.create(&json!({"name": "s2"})).await;
     let mut first = first;
     first.kill();
     let again = Process::start(&settings_in(folder.path())).await;
     assert_eq!(again.store_revision().await, 2, "a killed process leaves no lock");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_writes_whose_database_is_missing_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = Process::start(&settings_in(folder.path())).await;
+    service.create(&json!({"name": "s1"})).await;
+    service.kill();
+    let (database, log) = (
+        folder.path().join("sensorcast.db"),
+        folder.path().join("sensorcast.db-wal"),
+    );
+    let elsewhere = folder.path().join("elsewhere.db");
+    std::fs::rename(&database, &elsewhere).unwrap();
+    assert_refuses(
+        &run(&mut binary(folder.path())),
+        1,
+        &["sensorcast.db is missing", "write-ahead log"],
+    );
+    assert!(log.exists());
+    std::fs::rename(&elsewhere, &database).unwrap();
+    let service = Process::start(&settings_in(folder.path())).await;
+    service.get("/sensors/s1").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["sh", "-c", r#"exec "$@" 2>/dev/full"#, "sh"].map(str::to_owned);
+    let mut service = Process::spawn_under(&words, &settings_in(folder.path()));
+    service.become_ready().await;
+    for number in 0..10 {
+        service.create(&json!({"name": format!("s{number}")})).await;
+    }
+    service.signal("TERM");
+    assert_eq!(service.exit().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

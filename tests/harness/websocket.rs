@@ -4,8 +4,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::PATIENCE;
@@ -28,10 +28,22 @@ pub enum Frame {
 impl WebSocket {
     /// Connects to a path such as `/events`.
     pub async fn open(addr: SocketAddr, path: &str) -> Self {
-        let request = format!("ws://{addr}{path}").into_client_request().expect("a request");
+        Self::open_from(addr, path, None).await.expect("a handshake")
+    }
+
+    /// The same as a browser does it for a page of `origin`, or the status of the refusal.
+    pub async fn open_from(addr: SocketAddr, path: &str, origin: Option<&str>) -> Result<Self, u16> {
+        let mut request = format!("ws://{addr}{path}").into_client_request().expect("a request");
+        if let Some(origin) = origin {
+            let origin = origin.parse().expect("a header");
+            request.headers_mut().insert("origin", origin);
+        }
         let stream = TcpStream::connect(addr).await.expect("a connection");
-        let (socket, _) = client_async(request, stream).await.expect("a handshake");
-        Self(socket)
+        match client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(other) => panic!("{other}"),
+        }
     }
 
     /// The next frame of any kind; fails after 10 s.

@@ -22,8 +22,8 @@ use crate::wire::link::Link;
 use crate::wire::page::EventPageForm;
 pub(super) use query::EventsQuery;
 
-problem_responses!(EventsProblems: NOT_ACCEPTABLE, CURSOR_EXPIRED, OVERLOADED, TOO_MANY_STREAMS, UNAVAILABLE);
-problem_responses!(SensorEventsProblems: NOT_FOUND, NOT_ACCEPTABLE, CURSOR_EXPIRED, OVERLOADED, TOO_MANY_STREAMS, UNAVAILABLE);
+problem_responses!(EventsProblems: ORIGIN_NOT_ALLOWED, NOT_ACCEPTABLE, CURSOR_EXPIRED, OVERLOADED, TOO_MANY_STREAMS, UNAVAILABLE);
+problem_responses!(SensorEventsProblems: NOT_FOUND, ORIGIN_NOT_ALLOWED, NOT_ACCEPTABLE, CURSOR_EXPIRED, OVERLOADED, TOO_MANY_STREAMS, UNAVAILABLE);
 
 /// What the path and the query ask for.
 struct Asked {

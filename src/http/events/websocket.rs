@@ -12,6 +12,7 @@ use super::push::{self, End, Framing, Heard};
 use crate::domain::Cursor;
 use crate::events::Reader;
 use crate::http::HttpState;
+use crate::http::cors;
 use crate::http::problem::{self, Problem};
 use crate::store::StoredEvent;
 
@@ -35,6 +36,12 @@ pub(super) fn answer(
     state: &HttpState,
 ) -> Result<HttpResponse, Problem> {
     let mut response = ws::handshake(request.head()).map_err(refused)?;
+    if !cors::may_listen(&state.cors_origins, request.head(), &state.links().url("")) {
+        let origin = request.headers().get(header::ORIGIN).map(HeaderValue::as_bytes);
+        let origin = String::from_utf8_lossy(origin.unwrap_or_default());
+        let detail = format!("a page of {origin} may not listen here");
+        return Err(Problem::new(&problem::ORIGIN_NOT_ALLOWED, detail));
+    }
     let socket = WebSocket {
         payload,
         received: BytesMut::new(),
