@@ -110,7 +110,7 @@ impl Exchange {
     }
 
     fn finish(&self, request: &RequestHead, route: RoutePattern, response: HttpResponse) -> HttpResponse {
-        let is_overload = problem_of(&response).is_some_and(Problem::is_overload);
+        let is_told_by_store = problem_of(&response).is_some_and(Problem::is_told_by_store);
         let mut response = if response.status().is_client_error() || response.status().is_server_error() {
             as_problem(request, response, &self.state)
         } else {
@@ -130,8 +130,8 @@ impl Exchange {
         self.state
             .metrics
             .observe(request.method.as_str(), route, status.as_u16(), self.started.elapsed());
-        // That there is too much to do is logged once, by the store, and not for every request.
-        if status.is_server_error() && !is_overload {
+        // That there is too much to do, or no room, is logged once, by the store, and not for every request.
+        if status.is_server_error() && !is_told_by_store {
             tracing::error!(status = status.as_u16(), "request failed");
         } else {
             tracing::debug!(status = status.as_u16(), "request answered");
@@ -163,11 +163,19 @@ fn check(request: &RequestHead, limits: &HttpLimits) -> Result<(), Problem> {
             "a request has exactly one Host header",
         ));
     }
+    if headers.get(header::HOST).is_some_and(|host| !host.as_bytes().iter().all(is_of_host)) {
+        return Err(Problem::new(&problem::MALFORMED_REQUEST, "Host: must be a host, and where needed a port"));
+    }
     let expectation = headers.get(header::EXPECT).map(HeaderValue::as_bytes);
     if expectation.is_some_and(|expectation| !expectation.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Problem::of_kind(&problem::EXPECTATION_FAILED));
     }
     Ok(())
+}
+
+/// What a host and its port are made of (RFC 3986 §3.2.2, §3.2.3).
+fn is_of_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
 }
 
 /// Writes the problem document of an error, also of one that the framework made.

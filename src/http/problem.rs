@@ -233,10 +233,10 @@ impl Problem {
         Self::new(kind, format!("{} {}", kind.happened, kind.fix))
     }
 
-    /// Whether it is that more writes come than the store takes.
+    /// Whether the store logs when it begins and when it is over.
     #[must_use]
-    pub fn is_overload(&self) -> bool {
-        self.kind.slug == OVERLOADED.slug
+    pub fn is_told_by_store(&self) -> bool {
+        [OVERLOADED.slug, STORAGE_FULL.slug].contains(&self.kind.slug)
     }
 
     /// The members of a sensor that are wrong.

@@ -15,14 +15,24 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// A group of writes failed.
+    /// A group of writes failed. It is logged when it begins, and not for each group: the log may be on the same disk.
     pub(super) fn begin(&self, error: &StoreError) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), error.clone()));
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |error: &StoreError| matches!(error, StoreError::Full);
+        if is_full(error) && last.as_ref().is_some_and(|(_, last)| is_full(last)) {
+            tracing::debug!(%error, "a group of writes was rolled back");
+        } else {
+            tracing::error!(%error, "a group of writes was rolled back");
+        }
+        *last = Some((Instant::now(), error.clone()));
     }
 
     /// A change was committed.
     pub(super) fn end(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.take().is_some() {
+            tracing::info!("writing works again");
+        }
     }
 
     /// Why the last write failed, when that was not long ago.

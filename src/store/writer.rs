@@ -137,7 +137,6 @@ impl Writer {
                 post.send();
             }
             Err(GroupError::NotCommitted(error)) => {
-                tracing::error!(%error, commands = group.len(), "a group of writes was rolled back");
                 self.trouble.begin(&error);
                 self.roll_back();
                 self.scribe.forget();

@@ -67,6 +67,8 @@ fn cases() -> Vec<(&'static str, String, &'static [u16])> {
         ("NUL in a header name", get("Host: x\r\nX\0A: a\r\n"), REFUSED),
         ("no Host", get("X-A: a\r\n"), REFUSED),
         ("two Hosts", get("Host: x\r\nHost: y\r\n"), REFUSED),
+        ("a Host that is none", get("Host: a b\r\n"), REFUSED),
+        ("a Host with a user", get("Host: u@x\r\n"), REFUSED),
         ("no version", "GET /sensors\r\n\r\n".to_owned(), REFUSED),
         (
             "HTTP/9.9",
