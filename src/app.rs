@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
 use crate::failpoint::pass;
-use crate::http::{self, BatchRoom, Delivery, HttpMetrics, HttpState, Listening, PageCache, Running};
+use crate::http::{self, BatchRoom, Delivery, Documents, HttpMetrics, HttpState, Listening, PageCache, Running};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
 use crate::store::{Options, Retention, Store};
@@ -109,6 +109,7 @@ impl App {
             limits: config.http.limits,
             batch_room: BatchRoom::new(config.http.limits.batch_bytes),
             delivery: delivery(&config),
+            documents: Documents::default(),
             running: Running::default(),
             registry: Arc::new(registry),
             metrics,

@@ -64,9 +64,11 @@ pub(super) fn broker(text: &str) -> Result<OptionalUrl, String> {
     };
     let port = url.port().unwrap_or(default_port);
     let is_plain = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-    let credentials_are_text = [url.username(), url.password().unwrap_or_default()]
-        .iter()
-        .all(|part| percent_decode_str(part).decode_utf8().is_ok());
+    let credentials_are_text = [url.username(), url.password().unwrap_or_default()].iter().all(|part| {
+        percent_decode_str(part)
+            .decode_utf8()
+            .is_ok_and(|text| !text.contains('\0'))
+    });
     if !is_plain || port == 0 || !credentials_are_text || !has_host(&url) || url.set_port(Some(port)).is_err() {
         return Err(BROKER_ALLOWED.to_owned());
     }
@@ -223,7 +225,13 @@ mod tests {
         ] {
             assert!(broker(bad).is_err(), "{bad:?}");
         }
-        for bad in ["mqtt://h/topic", "mqtt://h?a", "mqtt://h#a", "mqtt://%ff:x@h"] {
+        for bad in [
+            "mqtt://h/topic",
+            "mqtt://h?a",
+            "mqtt://h#a",
+            "mqtt://%ff:x@h",
+            "mqtt://u:a%00b@h",
+        ] {
             assert!(broker(bad).is_err(), "{bad:?}");
         }
     }

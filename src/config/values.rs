@@ -48,7 +48,8 @@ pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    let complaint = if text.len() > MAX_TOPIC_PREFIX_BYTES {
+    // With the slash that follows it.
+    let complaint = if levels.len() >= MAX_TOPIC_PREFIX_BYTES {
         "it is too long"
     } else if text.starts_with('$') {
         "topics that start with $ belong to the broker"
@@ -178,7 +179,9 @@ mod tests {
 
     #[test]
     fn a_topic_prefix_is_made_of_whole_plain_levels() {
-        let long = "x".repeat(MAX_TOPIC_PREFIX_BYTES + 1);
+        let longest = "x".repeat(MAX_TOPIC_PREFIX_BYTES - 1);
+        assert_eq!(topic_prefix(&longest).unwrap().len(), MAX_TOPIC_PREFIX_BYTES);
+        let long = "x".repeat(MAX_TOPIC_PREFIX_BYTES);
         for bad in [
             "/", "//", "/a", "a//b", "a//", "+/", "a/#", "a+", "$SYS/", "a\0b", "a\nb", &long,
         ] {

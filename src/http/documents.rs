@@ -9,8 +9,11 @@ mod members;
 pub mod pages;
 mod schemas;
 
+use std::sync::{Arc, OnceLock};
+
 use actix_web::web::Data;
 use actix_web::{HttpResponse, route};
+use bytes::Bytes;
 
 use super::HttpState;
 use super::openapi::{openapi, openapi_json, openapi_yaml};
@@ -20,6 +23,28 @@ pub use asyncapi::Delivery;
 pub use event_examples::{Example, Examples};
 
 problem_responses!(DocumentProblems:);
+
+/// The documents, each written when it is first asked for: they follow from the settings alone, and take tens of milliseconds. Cheap to
+/// clone.
+#[derive(Debug, Clone, Default)]
+pub struct Documents(Arc<Written>);
+
+#[derive(Debug, Default)]
+struct Written {
+    openapi_json: OnceLock<Bytes>,
+    openapi_yaml: OnceLock<Bytes>,
+    asyncapi_json: OnceLock<Bytes>,
+    asyncapi_yaml: OnceLock<Bytes>,
+}
+
+/// What is there, or what `write` gives.
+fn once(written: &OnceLock<Bytes>, write: impl FnOnce() -> anyhow::Result<String>) -> Result<Bytes, Problem> {
+    if let Some(document) = written.get() {
+        return Ok(document.clone());
+    }
+    let document = write().map_err(|error| unwritable(&error))?;
+    Ok(written.get_or_init(|| document.into()).clone())
+}
 
 /// The OpenAPI document as JSON
 ///
@@ -36,7 +61,7 @@ problem_responses!(DocumentProblems:);
 )]
 #[route("/openapi.json", method = "GET", method = "HEAD")]
 pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = openapi_json(&state.links().url("")).map_err(|error| unwritable(&error))?;
+    let document = once(&state.documents.0.openapi_json, || openapi_json(&state.links().url("")))?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
 
@@ -55,7 +80,7 @@ pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 )]
 #[route("/openapi.yaml", method = "GET", method = "HEAD")]
 pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = openapi_yaml(&state.links().url("")).map_err(|error| unwritable(&error))?;
+    let document = once(&state.documents.0.openapi_yaml, || openapi_yaml(&state.links().url("")))?;
     Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }
 
@@ -90,7 +115,8 @@ pub fn asyncapi_json(links: &LinkBase, delivery: Delivery) -> anyhow::Result<Str
 )]
 #[route("/asyncapi.json", method = "GET", method = "HEAD")]
 pub async fn events_json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = asyncapi_json(state.links(), state.delivery).map_err(|error| unwritable(&error))?;
+    let write = || asyncapi_json(state.links(), state.delivery);
+    let document = once(&state.documents.0.asyncapi_json, write)?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
 
@@ -109,7 +135,8 @@ pub async fn events_json(state: Data<HttpState>) -> Result<HttpResponse, Problem
 )]
 #[route("/asyncapi.yaml", method = "GET", method = "HEAD")]
 pub async fn events_yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = asyncapi_yaml(state.links(), state.delivery).map_err(|error| unwritable(&error))?;
+    let write = || asyncapi_yaml(state.links(), state.delivery);
+    let document = once(&state.documents.0.asyncapi_yaml, write)?;
     Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }
 

@@ -111,14 +111,21 @@ pub fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time
 /// The names and values of a query, decoded.
 ///
 /// # Errors
-/// Names a parameter whose name or value is not UTF-8, which the decoding alone would pass over.
+/// Names a parameter whose name or value is not UTF-8, or has a % that begins no code (RFC 3986 §2.1), which the decoding alone would
+/// pass over.
 pub fn query_pairs(query: &str) -> Result<impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)>, String> {
-    let is_text = |part: &str| percent_decode_str(part).decode_utf8().is_ok();
-    let foreign = query.split('&').find(|pair| !is_text(pair));
-    match foreign {
-        Some(pair) => Err(format!("{}: is not UTF-8", pair.split('=').next().unwrap_or_default())),
-        None => Ok(form_urlencoded::parse(query.as_bytes())),
+    let is_code = |text: &str| text.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    for pair in query.split('&') {
+        let complaint = if !pair.split('%').skip(1).all(is_code) {
+            "has a % without two hexadecimal digits after it; the character itself is %25"
+        } else if percent_decode_str(pair).decode_utf8().is_err() {
+            "is not UTF-8"
+        } else {
+            continue;
+        };
+        return Err(format!("{}: {complaint}", pair.split('=').next().unwrap_or_default()));
     }
+    Ok(form_urlencoded::parse(query.as_bytes()))
 }
 
 /// Reads a query as a `T`.

@@ -163,8 +163,14 @@ fn check(request: &RequestHead, limits: &HttpLimits) -> Result<(), Problem> {
             "a request has exactly one Host header",
         ));
     }
-    if headers.get(header::HOST).is_some_and(|host| !host.as_bytes().iter().all(is_of_host)) {
-        return Err(Problem::new(&problem::MALFORMED_REQUEST, "Host: must be a host, and where needed a port"));
+    if headers
+        .get(header::HOST)
+        .is_some_and(|host| !host.as_bytes().iter().copied().all(is_of_host))
+    {
+        return Err(Problem::new(
+            &problem::MALFORMED_REQUEST,
+            "Host: must be a host, and where needed a port",
+        ));
     }
     let expectation = headers.get(header::EXPECT).map(HeaderValue::as_bytes);
     if expectation.is_some_and(|expectation| !expectation.eq_ignore_ascii_case(b"100-continue")) {
@@ -174,8 +180,8 @@ fn check(request: &RequestHead, limits: &HttpLimits) -> Result<(), Problem> {
 }
 
 /// What a host and its port are made of (RFC 3986 §3.2.2, §3.2.3).
-fn is_of_host(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 /// Writes the problem document of an error, also of one that the framework made.

@@ -50,7 +50,7 @@ use crate::events::{Feed, RelayStatus};
 use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use batch::BatchRoom;
-pub use documents::{Delivery, asyncapi_json, asyncapi_yaml};
+pub use documents::{Delivery, Documents, asyncapi_json, asyncapi_yaml};
 pub use idempotency::Running;
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
@@ -79,6 +79,8 @@ pub struct HttpState {
     pub batch_room: BatchRoom,
     /// How the events are delivered, for the document that says so.
     pub delivery: Delivery,
+    /// The contract as documents.
+    pub documents: Documents,
     /// The requests with an `Idempotency-Key` that are being done.
     pub running: Running,
     /// All metrics of the process.

@@ -101,12 +101,17 @@ impl Sink for PahoSink {
         let attempt = tokio::spawn(async move {
             let outcome = client.connect(options).await;
             let client = client::wait_for_paho(client).await;
-            if outcome.is_err() {
-                // The broker may know clients by their ids, and not by the one with which we gave way.
-                short_lives.store(0, Ordering::Relaxed);
-            }
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    // The broker may know clients by their ids, and not by the one with which we gave way.
+                    short_lives.store(0, Ordering::Relaxed);
+                    client::drop_elsewhere(client);
+                    return Err(error);
+                }
+            };
             Ok(PahoConnection {
-                limits: Limits::from(&outcome?),
+                limits: Limits::from(&outcome),
                 client: Some(client),
                 lost,
                 inbox,

@@ -336,9 +336,14 @@ fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec<Fault>> {
     );
     let mut numbers = Vec::new();
     for (index, coordinate) in coordinates.iter().enumerate() {
-        match coordinate.as_f64() {
-            Some(number) => numbers.push(number),
-            None => faults.push(fault(&format!("coordinates/{index}"), "must be a number")),
+        // An integer that no double holds would become another one.
+        let number = match coordinate {
+            Json::Number(number) => canonical_number(number),
+            _ => Err("must be a number"),
+        };
+        match number.map(|number| number.as_f64()) {
+            Ok(number) => numbers.extend(number),
+            Err(detail) => faults.push(fault(&format!("coordinates/{index}"), detail)),
         }
     }
     let location = match numbers[..] {

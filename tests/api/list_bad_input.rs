@@ -55,6 +55,8 @@ const CASES: &[(&str, &str)] = &[
     ("kind=", "kind"),
     ("kind=a%0Ab", "kind"),
     ("kind=%ff", "kind"),
+    ("kind=%zz", "kind"),
+    ("kind=5%", "kind"),
     ("kind=%C3", "kind"),
     (
         "kind=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",

@@ -57,6 +57,10 @@ fn wrong_members() -> Vec<(Value, &'static str)> {
             "/location/coordinates/0",
         ),
         (
+            json!({"location": {"type": "Point", "coordinates": [1, 2, 9_007_199_254_740_993_u64]}}),
+            "/location/coordinates/2",
+        ),
+        (
             json!({"location": {"type": "Point", "coordinates": [1, -90.1]}}),
             "/location/coordinates/1",
         ),
