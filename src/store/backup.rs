@@ -39,6 +39,16 @@ pub enum BackupError {
         /// Why.
         source: std::io::Error,
     },
+    /// A copy cannot be written, or the database not be read for it.
+    #[error("cannot copy {from} to {to}")]
+    Copy {
+        /// The database.
+        from: PathBuf,
+        /// The file that was to be made.
+        to: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
     /// One of the databases cannot be opened, is in use, or is none of ours.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -78,7 +88,7 @@ pub async fn backup(path: &Path, copy: &Path) -> Result<(), BackupError> {
     };
     let named = named.await;
     // What is left over is named `.partial`, and the first error is the one to tell.
-    let _ = fs::remove_file(&partial);
+    let _ = remove_database(&partial);
     named?;
     reach("backup.after-name").map_err(in_file(copy))?;
     sync_folder(copy)
@@ -224,7 +234,11 @@ async fn copy_into(source: &mut SqliteConnection, path: &Path, target: &Path) ->
         .bind(name.as_ref())
         .execute(source)
         .await
-        .map_err(|error| database(path, error))?;
+        .map_err(|source| BackupError::Copy {
+            from: path.to_owned(),
+            to: target.to_owned(),
+            source,
+        })?;
     sync(target)
 }
 

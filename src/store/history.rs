@@ -117,6 +117,12 @@ impl Store {
 }
 
 impl History {
+    /// All events up to here were looked at.
+    #[must_use]
+    pub fn reached(&self) -> Revision {
+        self.reached
+    }
+
     /// The next points, perhaps none; `None` at the end of the log.
     ///
     /// # Errors

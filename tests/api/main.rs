@@ -30,6 +30,7 @@ mod forms;
 mod framing;
 mod get;
 mod history;
+mod history_pages;
 mod idempotency;
 mod inactive;
 mod json_patch;

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::harness::Service;
+use crate::harness::{PATIENCE, Service};
 
 const WRITERS: usize = 100;
 
@@ -85,5 +85,20 @@ async fn concurrent_writers_without_a_tag_all_succeed_with_a_revision_of_their_o
     }
     revisions.sort_unstable();
     assert!(revisions.into_iter().eq(2..=101));
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_for_a_revision_of_another_sensor_do_not_wait_for_each_other() {
+    let service = Service::start().await;
+    let sensor = service.create(&json!({"name": "s1"})).await;
+    let other = service.create(&json!({"name": "s2"})).await;
+    let path = format!("{}?revision={}", sensor.path(), other.revision());
+    let asked = (0..32).map(|_| service.get(&path));
+    let answers = tokio::time::timeout(PATIENCE, futures_util::future::join_all(asked));
+    for answer in answers.await.expect("answers in 10 s") {
+        answer.expect(404);
+    }
+    service.get("/sensors").await.expect(200);
     service.finish().await;
 }

@@ -239,3 +239,22 @@ fn a_restored_store_belongs_to_whom_it_belonged() {
     assert_eq!(restored.mode() & 0o777, 0o600);
     assert!(owner.is_err() || owner.is_ok_and(|owner| restored.uid() == owner));
 }
+
+#[test]
+fn a_backup_that_cannot_be_written_names_where_it_was_to_go_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    succeeds(&run(folder.path(), &["migrate"]));
+    let line = complaint(&run(folder.path(), &["backup", "nowhere/copy.db"]));
+    assert!(
+        line.contains("cannot copy") && line.contains("to nowhere/copy.db"),
+        "{line}"
+    );
+    let names = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert!(
+        names
+            .into_iter()
+            .all(|name| !name.to_string_lossy().contains("partial"))
+    );
+}

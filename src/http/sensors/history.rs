@@ -23,6 +23,8 @@ use crate::wire::link::Link;
 use crate::wire::plot;
 
 const DEFAULT_LIMIT: u32 = 100;
+/// How many times a page reads on in the log when little of it is in the range: some 10,000 events.
+const MAX_READS: usize = 20;
 /// The most points of a picture: more than it is wide would not be seen.
 const MOST_PLOTTED: usize = 5_000;
 /// How many times as many events are looked through when those of a picture had too few points.
@@ -152,18 +154,23 @@ async fn oldest(
 ) -> Result<(Vec<PointForm>, Option<Cursor>), Problem> {
     let limit = usize::try_from(query.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
     let mut reader = state.store.history(sensor, after).await?;
-    let mut points = Vec::new();
-    while points.len() <= limit
-        && let Some(block) = reader.next().await?
-    {
-        points.extend(block.into_iter().filter(|point| query.has(point)));
+    let (mut points, mut is_at_end, mut reads) = (Vec::new(), false, 0);
+    while points.len() <= limit && !is_at_end && reads < MAX_READS {
+        match reader.next().await? {
+            Some(block) => points.extend(block.into_iter().filter(|point| query.has(point))),
+            None => is_at_end = true,
+        }
+        reads += 1;
     }
-    let has_more = points.len() > limit;
+    let is_full = points.len() > limit;
     points.truncate(limit);
-    let last = points.last().filter(|_| has_more);
-    let next = last.map(|last| Cursor {
+    let reached = match points.last().filter(|_| is_full) {
+        Some(last) => Revision::new(last.revision),
+        None => reader.reached(),
+    };
+    let next = (is_full || !is_at_end).then(|| Cursor {
         epoch: state.store.epoch().clone(),
-        revision: Revision::new(last.revision),
+        revision: reached,
     });
     Ok((points, next))
 }
