@@ -15,14 +15,7 @@ impl Clock {
     /// The clock of the operating system. Outside the years 0 to 9999 it stands at 1970.
     #[must_use]
     pub fn system() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that asks the system for the time"
-        )]
-        Self::new(|| {
-            let unix_ms = chrono::Utc::now().timestamp_millis();
-            Timestamp::from_unix_ms(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH)
-        })
+        Self::new(system_now)
     }
 
     /// A clock that tells what `now` returns.
@@ -35,6 +28,17 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }
+}
+
+/// What [`Clock::system`] tells.
+#[must_use]
+pub fn system_now() -> Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system for the time"
+    )]
+    let unix_ms = chrono::Utc::now().timestamp_millis();
+    Timestamp::from_unix_ms(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 impl fmt::Debug for Clock {

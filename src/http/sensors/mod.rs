@@ -19,7 +19,7 @@ use super::negotiation::BY_FORM_AND_CODING;
 use super::problem::{self, Problem};
 use super::variant::Form;
 use super::{HttpState, conditional};
-use crate::clock::Clock;
+use crate::clock::system_now;
 use crate::domain::{Refusal, Revision, SensorId, SensorRef, Unmet, Version};
 use crate::store::{Record, StoreError, WriteError};
 use crate::wire::link::Link;
@@ -44,7 +44,7 @@ fn represent_as(
     let headers = response.headers_mut();
     headers.insert(header::LAST_MODIFIED, conditional::http_date(record.updated_at));
     // The framework's Date is up to a second old, and no date of a change may be later (RFC 9110 §8.8.2.1).
-    let now = Clock::system().now();
+    let now = system_now();
     if (0..2_000).contains(&(now.unix_ms() - record.updated_at.unix_ms())) {
         headers.insert(header::DATE, conditional::http_date(now));
     }
