@@ -196,19 +196,17 @@ async fn save_cursor<L: EventLog>(log: L, mut to_save: watch::Receiver<Revision>
         let cursor = *to_save.borrow_and_update();
         let saved = log.advance_relay(cursor).await;
         pass("relay.after-save");
-        let is_over = to_save.has_changed().is_err();
-        let pause = match saved {
-            Ok(()) => SAVE_INTERVAL,
-            Err(cause) => {
-                warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
-                // Without an event, nobody would ask for it again, and what is published could never be pruned.
-                to_save.mark_changed();
-                SAVE_RETRY_INTERVAL
-            }
+        let Err(cause) = saved else {
+            sleep(SAVE_INTERVAL).await;
+            continue;
         };
-        if is_over {
+        warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
+        if to_save.has_changed().is_err() {
+            // The relay has stopped, and the next one begins where the last cursor was saved.
             return;
         }
-        sleep(pause).await;
+        // Without a further event nobody would ask for it again, and what is published could not be pruned.
+        to_save.mark_changed();
+        sleep(SAVE_RETRY_INTERVAL).await;
     }
 }

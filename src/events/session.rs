@@ -281,7 +281,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         reach("relay.after-puback").map_err(|error| Ending::Lost(error.to_string()))?;
         let refused = match answer {
             Answer::Accepted => {
-                self.takes_any = true;
+                self.takes_any |= !matches!(oldest, Sent::SweepEnd);
                 None
             }
             Answer::Refused(Refusal { verdict, reason }) => match verdict {
