@@ -53,7 +53,7 @@ pub struct App {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let hang_up = hang_up()?;
     let app = App::start(config.clone()).await?;
     if let Err(error) = cli::print(&app.greeting(&config)) {
         tracing::warn!(error = format!("{error:#}"), "nobody can be greeted");
@@ -62,7 +62,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         // The terminal is closed: there is nothing to read anew, and whoever wants a service has it started by a supervisor.
-        _ = hang_up.recv() => tracing::info!("SIGHUP: stopping"),
+        () = hang_up => tracing::info!("SIGHUP: stopping"),
         failure = app.failed() => {
             app.stop().await;
             return Err(failure);
@@ -71,6 +71,24 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     app.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Resolves when the terminal is closed; never where that is to be ignored, as `nohup` has it.
+fn hang_up() -> anyhow::Result<impl Future<Output = ()>> {
+    const SIGHUP_BIT: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mut signals = match ignored {
+        Some(mask) if mask & SIGHUP_BIT != 0 => None,
+        _ => Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?),
+    };
+    Ok(async move {
+        match &mut signals {
+            Some(signals) => drop(signals.recv().await),
+            None => std::future::pending().await,
+        }
+    })
 }
 
 impl App {

@@ -24,14 +24,15 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
         .parse(directives(&config.filter))
         .context("the log filter is invalid")?;
     // `SystemTime` prints RFC 3339 in UTC.
-    let has_colours = config.format == LogFormat::Text && io::stderr().is_terminal();
+    let format = config.format;
+    let has_colours = format == LogFormat::Text && io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(move || Lines { has_colours })
+        .with_writer(move || Lines { format, has_colours })
         // Where a line cannot be written, a complaint about that cannot either, and would end the process.
         .log_internal_errors(false)
         .with_timer(SystemTime);
-    let started = match config.format {
+    let started = match format {
         LogFormat::Text => lines.with_ansi(has_colours).try_init(),
         LogFormat::Json => lines
             .json()
@@ -45,12 +46,17 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
 
 /// Standard error, one event a line: what clients send (a topic, an id) makes no line of its own and moves no cursor.
 struct Lines {
+    format: LogFormat,
     has_colours: bool,
 }
 
 impl Write for Lines {
     /// Takes a whole event with its line feed, as the formatter gives it.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        if self.format == LogFormat::Json {
+            // JSON has no raw line feed, and another way to escape.
+            return io::stderr().write_all(event).map(|()| event.len());
+        }
         let text = event.strip_suffix(b"\n").unwrap_or(event);
         let mut line = escape_controls(&String::from_utf8_lossy(text), self.has_colours).into_owned();
         line.push('\n');

@@ -230,6 +230,7 @@ pub(super) enum Deed {
 pub(super) struct Recorder {
     pub(super) window: usize,
     is_abrupt: bool,
+    refuses_presence: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -265,6 +266,14 @@ impl Recorder {
     pub(super) fn abrupt(self) -> Self {
         Self {
             is_abrupt: true,
+            ..self
+        }
+    }
+
+    /// The presence is refused for good, as a message is.
+    pub(super) fn refusing_the_presence(self) -> Self {
+        Self {
+            refuses_presence: true,
             ..self
         }
     }
@@ -334,16 +343,23 @@ impl Sink for Recorder {
         Ok(Line {
             window: self.window,
             is_abrupt: self.is_abrupt,
+            refuses_presence: self.refuses_presence,
             state: Arc::clone(&self.state),
             lost: watch::Sender::new(false),
         })
     }
 }
 
+fn refusal(verdict: Verdict) -> Refusal {
+    let reason = "as scripted".to_owned();
+    Refusal { verdict, reason }
+}
+
 /// A connection to the recorder.
 pub(super) struct Line {
     window: usize,
     is_abrupt: bool,
+    refuses_presence: bool,
     state: Arc<Mutex<State>>,
     lost: watch::Sender<bool>,
 }
@@ -363,10 +379,7 @@ impl Line {
                 remember(&mut state.memory);
                 ready(Answer::Accepted).boxed()
             }
-            Some(Deed::Refuse(verdict)) => {
-                let reason = "as scripted".to_owned();
-                ready(Answer::Refused(Refusal { verdict, reason })).boxed()
-            }
+            Some(Deed::Refuse(verdict)) => ready(Answer::Refused(refusal(verdict))).boxed(),
             Some(Deed::HangUp) => {
                 self.lost.send_replace(true);
                 pending().boxed()
@@ -428,7 +441,12 @@ impl Connection for Line {
     fn announce(&self, presence: &Presence) -> Acknowledgement {
         let mut state = self.state.lock().unwrap();
         state.presences.push((presence.status, presence.revision.get()));
-        ready(Answer::Accepted).boxed()
+        let answer = if self.refuses_presence {
+            Answer::Refused(refusal(Verdict::Never))
+        } else {
+            Answer::Accepted
+        };
+        ready(answer).boxed()
     }
 
     async fn lost(&self) -> String {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -194,19 +194,17 @@ impl Stop {
 async fn save_cursor<L: EventLog>(log: L, mut to_save: watch::Receiver<Revision>) {
     while to_save.changed().await.is_ok() {
         let cursor = *to_save.borrow_and_update();
-        let saved = log.advance_relay(cursor).await;
-        pass("relay.after-save");
-        let Err(cause) = saved else {
-            sleep(SAVE_INTERVAL).await;
-            continue;
-        };
-        warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
-        if to_save.has_changed().is_err() {
-            // The relay has stopped, and the next one begins where the last cursor was saved.
-            return;
+        if let Err(cause) = log.advance_relay(cursor).await {
+            warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
+            // Without a further event nobody would ask for it again, and what is published could not be pruned.
+            if let Ok(Err(_)) = timeout(SAVE_RETRY_INTERVAL, to_save.changed()).await {
+                // The relay has stopped: this is the last attempt.
+                let _ = log.advance_relay(cursor).await;
+                return;
+            }
+            to_save.mark_changed();
         }
-        // Without a further event nobody would ask for it again, and what is published could not be pruned.
-        to_save.mark_changed();
-        sleep(SAVE_RETRY_INTERVAL).await;
+        pass("relay.after-save");
+        sleep(SAVE_INTERVAL).await;
     }
 }

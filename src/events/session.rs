@@ -48,6 +48,8 @@ pub(super) struct Session<'a, L: EventLog, C: Connection> {
     presence_refused: Option<String>,
     /// Whether it has taken anything else on this connection.
     takes_any: bool,
+    /// Refused as the presence was, before it took anything: set aside as soon as it does, for then the refusals are about these.
+    refused: Vec<(Sent, String)>,
 }
 
 /// Why a connection's life ended.
@@ -89,6 +91,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             waiting_since: Instant::now(),
             presence_refused: None,
             takes_any: false,
+            refused: Vec::new(),
         }
     }
 
@@ -281,13 +284,17 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         reach("relay.after-puback").map_err(|error| Ending::Lost(error.to_string()))?;
         let refused = match answer {
             Answer::Accepted => {
-                self.takes_any |= !matches!(oldest, Sent::SweepEnd);
+                if !matches!(oldest, Sent::SweepEnd) {
+                    self.takes_any = true;
+                    for (sent, reason) in std::mem::take(&mut self.refused) {
+                        self.refuse(sent, &reason);
+                    }
+                }
                 None
             }
             Answer::Refused(Refusal { verdict, reason }) => match verdict {
-                // It says so of everything that it was sent: that is about the connection, not about this message.
                 Verdict::Never if !self.takes_any && self.presence_refused.as_ref() == Some(&reason) => {
-                    return Err(self.go_back(Ending::NotNow(reason)));
+                    return self.put_off(oldest, reason);
                 }
                 Verdict::Never => Some(reason),
                 Verdict::NotNow if is_planted("bug.forward-after-nack") => None,
@@ -298,16 +305,34 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         };
         match (oldest, refused) {
             (Sent::Event(event), None) => self.progress.acknowledge(event),
-            (Sent::Event(event), Some(reason)) => self.progress.set_aside(event, &reason),
             (Sent::State(_), None) => {}
-            (Sent::State(sensor), Some(reason)) => {
-                warn!(%sensor, reason, "the broker refuses to retain the state of a sensor");
-            }
             (Sent::SweepEnd, _) => self.keeper.swept(),
+            (sent, Some(reason)) => self.refuse(sent, &reason),
         }
         self.unacknowledged.pop_front();
         self.waiting_since = Instant::now();
         reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))
+    }
+
+    /// The broker takes the others, and not this.
+    fn refuse(&mut self, sent: Sent, reason: &str) {
+        match sent {
+            Sent::Event(event) => self.progress.set_aside(event, reason),
+            Sent::State(sensor) => warn!(%sensor, reason, "the broker refuses to retain the state of a sensor"),
+            Sent::SweepEnd => {}
+        }
+    }
+
+    /// Waits for what the broker says of the others. When it refuses all that it was given, that is about the connection and not about
+    /// the messages: they come again on the next one.
+    fn put_off(&mut self, oldest: Sent, reason: String) -> Result<(), Ending> {
+        self.unacknowledged.pop_front();
+        self.waiting_since = Instant::now();
+        self.refused.push((oldest, reason.clone()));
+        if self.answers.is_empty() || self.refused.len() >= self.connection.window() {
+            return Err(self.go_back(Ending::NotNow(reason)));
+        }
+        Ok(())
     }
 
     /// Gives up the oldest message, and with it what was answered to those behind it: nobody may take that for an answer to
@@ -338,7 +363,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         while let Some(Some(Answer::Accepted)) = self.answers.next().now_or_never()
             && self.settle(Answer::Accepted).is_ok()
         {}
-        let Some(&oldest) = self.unacknowledged.front() else {
+        let Some(&oldest) = self.unacknowledged.front().filter(|_| self.refused.is_empty()) else {
             return;
         };
         let culprit = oldest.culprit();

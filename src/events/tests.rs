@@ -230,3 +230,46 @@ async fn a_cursor_that_could_not_be_saved_is_saved_without_a_further_event() {
     relay.stops().await;
     assert_eq!(log.saved_cursor(), 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_cursor_is_saved_also_when_the_save_before_it_failed() {
+    let (log, recorder) = (MemoryLog::with_events(5), Recorder::with_window(4));
+    let relay = start(&log, &recorder).await;
+    relay.reaches(5).await;
+    sleep(Duration::from_secs(1)).await;
+    log.fail_saves(1);
+    log.append(1);
+    relay.reaches(6).await;
+    relay.stops().await;
+    assert_eq!(log.saved_cursor(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_refuses_the_presence_and_one_event_gets_the_others() {
+    let log = MemoryLog::with_events(5);
+    let recorder = Recorder::with_window(4).refusing_the_presence();
+    let recorder = recorder.script(1, &[Deed::Refuse(Verdict::Never); 100]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(5).await;
+    assert_eq!(recorder.connections(), [[1, 2, 3, 4, 5]]);
+    assert_eq!(relay.status.state().set_aside, 1);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_broker_refuses_that_refuses_everything_comes_again() {
+    let log = MemoryLog::with_events(9);
+    let recorder = Recorder::with_window(4).refusing_the_presence();
+    let recorder = (1..=9).fold(recorder, |recorder, revision| {
+        recorder.script(revision, &[Deed::Refuse(Verdict::Never); 3])
+    });
+    let relay = start(&log, &recorder).await;
+    relay.reaches(9).await;
+    assert_eq!(
+        relay.status.state().set_aside,
+        5,
+        "those that come after the first that is taken"
+    );
+    assert_eq!(recorder.connections()[..3], [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]);
+    relay.stops().await;
+}

@@ -186,13 +186,9 @@ impl Store {
 /// Makes the database where there is none, brings its schema up to date, and gives its epoch and its newest revision.
 async fn prepare(path: &Path) -> Result<(Epoch, Revision), OpenError> {
     let is_new = !path.exists();
-    if is_new && with_suffix(path, "-wal").exists() {
-        // SQLite would remove it.
-        return Err(OpenError::Lost(path.to_owned()));
-    }
     let mut connection = connect_writer(path).await?;
     if is_new {
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = real_path(path);
         tracing::info!(path = %path.display(), "there was no database: a new one is made");
     }
     let identity = identity(&mut connection).await.map_err(|error| database(path, error))?;
@@ -211,8 +207,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
         std::fs::create_dir_all(folder).map_err(in_file(folder))?;
     }
     // By whatever name the file is known.
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let lock_path = real.with_added_extension("lock");
+    let lock_path = real_path(path).with_added_extension("lock");
     let file = open_lock(&lock_path).map_err(in_file(&lock_path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -225,12 +220,30 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
 fn open_lock(path: &Path) -> std::io::Result<File> {
     let made = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     match made {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path).map_err(|_| error),
         other => other,
     }
 }
 
+/// The path without links, also when the last of them leads to a file that is still to be made.
+fn real_path(path: &Path) -> PathBuf {
+    const MAX_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match (path.canonicalize(), path.read_link()) {
+            (Ok(real), _) => return real,
+            (Err(_), Ok(target)) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            (Err(_), Err(_)) => break,
+        }
+    }
+    path
+}
+
 pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, OpenError> {
+    if !path.exists() && with_suffix(&real_path(path), "-wal").exists() {
+        // SQLite would remove it.
+        return Err(OpenError::Lost(path.to_owned()));
+    }
     let options = connect_options(path).create_if_missing(true);
     let mut connection = options.connect().await.map_err(|error| database(path, error))?;
     check_sqlite(&mut connection)

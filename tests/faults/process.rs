@@ -72,6 +72,31 @@ async fn a_second_process_on_the_same_database_refuses_to_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_database_that_is_still_to_be_made_is_locked_like_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let alias = folder.path().join("alias.db");
+    std::fs::create_dir(folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere/real.db", &alias).unwrap();
+    let url = format!("sqlite://{}", alias.display());
+    let first = Process::start_with(&settings_in(folder.path()), &[("DATABASE_URL", &url)]).await;
+    first.create(&json!({"name": "s1"})).await;
+    let output = run(binary(folder.path()).env("DATABASE_URL", &url));
+    assert_refuses(&output, 1, &["another process"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nohup_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = Process::spawn_under(&["nohup".to_owned()], &settings_in(folder.path()));
+    service.become_ready().await;
+    service.signal("HUP");
+    service.create(&json!({"name": "s1"})).await;
+    service.signal("TERM");
+    assert_eq!(service.exit().await.code(), Some(0));
+    assert!(!service.output().contains("SIGHUP"), "{}", service.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_of_writes_whose_database_is_missing_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = Process::start(&settings_in(folder.path())).await;
@@ -83,11 +108,10 @@ async fn a_log_of_writes_whose_database_is_missing_is_kept() {
     );
     let elsewhere = folder.path().join("elsewhere.db");
     std::fs::rename(&database, &elsewhere).unwrap();
-    assert_refuses(
-        &run(&mut binary(folder.path())),
-        1,
-        &["sensorcast.db is missing", "write-ahead log"],
-    );
+    for command in ["serve", "migrate"] {
+        let output = run(binary(folder.path()).arg(command));
+        assert_refuses(&output, 1, &["sensorcast.db is missing", "write-ahead log"]);
+    }
     assert!(log.exists());
     std::fs::rename(&elsewhere, &database).unwrap();
     let service = Process::start(&settings_in(folder.path())).await;

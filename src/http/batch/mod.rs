@@ -27,27 +27,41 @@ use operation::Operation;
 
 /// The most operations in a batch.
 pub const MAX_OPERATIONS: usize = 500;
-/// How many of the largest batches are read and done at a time; of smaller ones as many as have the same bytes. More get 503.
+/// How many batches are done at a time, and how many of the largest are read. More get 503.
 const MAX_AT_A_TIME: usize = 16;
 
 /// The memory for the bodies of batches; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct BatchRoom(Arc<Semaphore>);
+pub struct BatchRoom {
+    /// For the bytes of the bodies.
+    bytes: Arc<Semaphore>,
+    /// For those whose body is there.
+    places: Arc<Semaphore>,
+}
 
 impl BatchRoom {
     /// For bodies of at most `batch_bytes`.
     #[must_use]
     pub fn new(batch_bytes: usize) -> Self {
         let bytes = batch_bytes.saturating_mul(MAX_AT_A_TIME);
-        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+        Self {
+            bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(MAX_AT_A_TIME)),
+        }
     }
 
     /// Takes so many bytes of it, until the permit is dropped.
     fn take(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
         let taken = u32::try_from(bytes)
             .ok()
-            .and_then(|bytes| self.0.try_acquire_many(bytes).ok());
+            .and_then(|bytes| self.bytes.try_acquire_many(bytes).ok());
         taken.ok_or_else(|| Problem::of_kind(&problem::OVERLOADED))
+    }
+
+    /// Takes one of the places, until the permit is dropped.
+    fn enter(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let place = self.places.try_acquire();
+        place.map_err(|_| Problem::of_kind(&problem::OVERLOADED))
     }
 }
 
@@ -116,13 +130,14 @@ pub async fn batch(
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     // Taken as they come: who announces much and sends next to nothing keeps nobody out.
-    let mut room = Vec::new();
+    let mut room = state.batch_room.take(0)?;
     let make_room = |bytes| {
-        room.push(state.batch_room.take(bytes)?);
+        room.merge(state.batch_room.take(bytes)?);
         Ok(())
     };
     let limit = state.limits.batch_bytes;
     let body: Body<Post> = read_body(&request, payload.into_inner(), limit, make_room).await?;
+    let _place = state.batch_room.enter()?;
     // RFC 9110 §13.1.1: nothing is represented here, which `If-None-Match` always finds true.
     if request.headers().contains_key(header::IF_MATCH) {
         let detail = "If-Match: a batch has no state of its own; give its operations preconditions";

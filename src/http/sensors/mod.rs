@@ -178,7 +178,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::of_kind(&problem::STORAGE_FULL),
-            StoreError::Busy => Self::of_kind(&problem::OVERLOADED),
+            StoreError::Busy => {
+                tracing::warn!(%error, "a read was given up");
+                Self::of_kind(&problem::OVERLOADED)
+            }
             StoreError::Stopped => Self::of_kind(&problem::UNAVAILABLE),
             StoreError::Database(cause) => {
                 tracing::error!(%cause, "the database failed");
