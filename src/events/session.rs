@@ -293,9 +293,6 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
                 None
             }
             Answer::Refused(Refusal { verdict, reason }) => match verdict {
-                Verdict::Never if !self.takes_any && self.presence_refused.as_ref() == Some(&reason) => {
-                    return self.put_off(oldest, reason);
-                }
                 Verdict::Never => Some(reason),
                 Verdict::NotNow if is_planted("bug.forward-after-nack") => None,
                 Verdict::NotNow => return Err(self.go_back(Ending::NotNow(reason))),
@@ -307,11 +304,15 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             (Sent::Event(event), None) => self.progress.acknowledge(event),
             (Sent::State(_), None) => {}
             (Sent::SweepEnd, _) => self.keeper.swept(),
+            (sent, Some(reason)) if !self.takes_any && self.presence_refused.as_ref() == Some(&reason) => {
+                self.refused.push((sent, reason));
+            }
             (sent, Some(reason)) => self.refuse(sent, &reason),
         }
         self.unacknowledged.pop_front();
         self.waiting_since = Instant::now();
-        reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))
+        reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))?;
+        self.judge_refusals()
     }
 
     /// The broker takes the others, and not this.
@@ -323,16 +324,17 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         }
     }
 
-    /// Waits for what the broker says of the others. When it refuses all that it was given, that is about the connection and not about
-    /// the messages: they come again on the next one.
-    fn put_off(&mut self, oldest: Sent, reason: String) -> Result<(), Ending> {
-        self.unacknowledged.pop_front();
-        self.waiting_since = Instant::now();
-        self.refused.push((oldest, reason.clone()));
-        if self.answers.is_empty() || self.refused.len() >= self.connection.window() {
-            return Err(self.go_back(Ending::NotNow(reason)));
+    /// When the broker has refused all that it was given, that is about the connection and not about the messages: they come again on
+    /// the next one.
+    fn judge_refusals(&mut self) -> Result<(), Ending> {
+        let is_all = self.answers.is_empty() || self.refused.len() >= self.connection.window();
+        match self.refused.last() {
+            Some((_, reason)) if is_all => {
+                let ending = Ending::NotNow(reason.clone());
+                Err(self.go_back(ending))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Gives up the oldest message, and with it what was answered to those behind it: nobody may take that for an answer to

@@ -271,3 +271,20 @@ async fn events_whose_states_cannot_be_read_are_not_passed_over() {
     assert_eq!(recorder.memory(), complete(&log));
     relay.stops().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn states_come_again_that_a_broker_refuses_which_refuses_everything() {
+    let log = MemoryLog::with_sensors(3, 3);
+    start_keeping(&log, &Recorder::with_window(8), false)
+        .await
+        .stops()
+        .await;
+    let recorder = Recorder::with_window(8).refusing_the_presence();
+    for sensor in 1..=3 {
+        recorder.expect(State(sensor), &[Deed::Refuse(Verdict::Never)]);
+    }
+    let relay = start(&log, &recorder).await;
+    rest().await;
+    assert_eq!(recorder.memory(), complete(&log));
+    relay.stops().await;
+}
