@@ -146,22 +146,13 @@ impl App {
                 config.http.bind
             )
         })?;
-        let http_ended = CancellationToken::new();
-        let at_its_end = http_ended.clone().drop_guard();
-        tokio::spawn(async move {
-            let _at_its_end = at_its_end;
+        let (_, http_ended) = start_part(async move {
             if let Err(error) = server.await {
                 tracing::error!(%error, "the HTTP server failed");
             }
         });
         let (relay_stop, stop_word) = oneshot::channel();
-        let relay_ended = CancellationToken::new();
-        let at_its_end = relay_ended.clone().drop_guard();
-        let relaying = relay.run(stop_word);
-        let relay = tokio::spawn(async move {
-            let _at_its_end = at_its_end;
-            relaying.await;
-        });
+        let (relay, relay_ended) = start_part(relay.run(stop_word));
         tracing::info!(http = %address, epoch = %store.epoch(), revision = store.head().borrow().get(), "listening");
         Ok(Self {
             http_addr: address,
@@ -250,6 +241,17 @@ impl App {
             prefix = config.mqtt.topic_prefix,
         )
     }
+}
+
+/// Runs a part of the service. The token is cancelled when it ends, in whatever way.
+fn start_part(part: impl Future<Output = ()> + Send + 'static) -> (JoinHandle<()>, CancellationToken) {
+    let ended = CancellationToken::new();
+    let at_its_end = ended.clone().drop_guard();
+    let task = tokio::spawn(async move {
+        let _at_its_end = at_its_end;
+        part.await;
+    });
+    (task, ended)
 }
 
 /// What every link of a service with these settings starts with.

@@ -116,8 +116,8 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     }
     // A word alone that is no level would be the name of a program part, and `RUST_LOG=warning` silence all others.
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
-    let words_alone = text.split(',').map(str::trim).filter(|word| !word.contains(['=', '[']));
-    let is_mistyped = words_alone.into_iter().any(|word| !word.is_empty() && !is_level(word));
+    let mut words_alone = text.split(',').map(str::trim).filter(|word| !word.contains(['=', '[']));
+    let is_mistyped = words_alone.any(|word| !word.is_empty() && !is_level(word));
     match EnvFilter::builder().parse(text) {
         Ok(_) if !is_mistyped => Ok(text.to_owned()),
         _ => Err(

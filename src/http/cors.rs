@@ -6,7 +6,6 @@
 use actix_web::dev::RequestHead;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-
 use url::Url;
 
 use crate::config::CorsOrigins;
@@ -25,18 +24,24 @@ const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 /// Whether a script may open a WebSocket. Browsers ask for one on behalf of any page and show it the answer, which they do with nothing
 /// else (RFC 6455 §10.2); who sends no `Origin` is no browser.
 pub fn may_listen(origins: &CorsOrigins, request: &RequestHead, own: &str) -> bool {
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = header(header::ORIGIN) else {
-        return !request.headers().contains_key(header::ORIGIN);
+    let Some(origin) = request.headers().get(header::ORIGIN) else {
+        return true;
     };
-    let is_allowed = match origins {
+    let Ok(origin) = origin.to_str() else {
+        return false;
+    };
+    let is_of = |base: &str| Url::parse(base).is_ok_and(|base| origin == base.origin().ascii_serialization());
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_here = |host| is_of(&format!("http://{host}")) || is_of(&format!("https://{host}"));
+    is_allowed(origins, origin) || is_of(own) || host.is_some_and(is_here)
+}
+
+fn is_allowed(origins: &CorsOrigins, origin: &str) -> bool {
+    match origins {
         CorsOrigins::None => false,
         CorsOrigins::Any => true,
         CorsOrigins::These(allowed) => allowed.iter().any(|allowed| origin == allowed),
-    };
-    let is_of = |base: &str| Url::parse(base).is_ok_and(|base| base.origin().ascii_serialization() == origin);
-    let here = header(header::HOST).map(|host| [format!("http://{host}"), format!("https://{host}")]);
-    is_allowed || is_of(own) || here.is_some_and(|bases| bases.iter().any(|base| is_of(base)))
+    }
 }
 
 /// Adds to an answer what the browser asks for on behalf of a script.
@@ -44,12 +49,11 @@ pub fn allow(origins: &CorsOrigins, request: &RequestHead, headers: &mut HeaderM
     let origin = match origins {
         CorsOrigins::None => return,
         CorsOrigins::Any => Some(HeaderValue::from_static("*")),
-        CorsOrigins::These(allowed) => {
+        CorsOrigins::These(_) => {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
             let origin = request.headers().get(header::ORIGIN);
-            origin
-                .filter(|origin| allowed.iter().any(|allowed| *origin == allowed.as_str()))
-                .cloned()
+            let is_allowed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| is_allowed(origins, origin));
+            origin.filter(is_allowed).cloned()
         }
     };
     let Some(origin) = origin.filter(|_| request.headers().contains_key(header::ORIGIN)) else {

@@ -1,6 +1,6 @@
 //! What the last writes failed for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::StoreError;
@@ -17,7 +17,7 @@ pub(super) struct Trouble {
 impl Trouble {
     /// A group of writes failed. It is logged when it begins, and not for each group: the log may be on the same disk.
     pub(super) fn begin(&self, error: &StoreError) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last();
         let is_full = |error: &StoreError| matches!(error, StoreError::Full);
         if is_full(error) && last.as_ref().is_some_and(|(_, last)| is_full(last)) {
             tracing::debug!(%error, "a group of writes was rolled back");
@@ -29,17 +29,20 @@ impl Trouble {
 
     /// A change was committed.
     pub(super) fn end(&self) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.take().is_some() {
+        if self.last().take().is_some() {
             tracing::info!("writing works again");
         }
     }
 
     /// Why the last write failed, when that was not long ago.
     pub(super) fn recent(&self) -> Option<StoreError> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref()
+        self.last()
+            .as_ref()
             .filter(|(at, _)| at.elapsed() < LASTS)
             .map(|(_, error)| error.clone())
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<(Instant, StoreError)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -154,13 +154,15 @@ async fn oldest(
 ) -> Result<(Vec<PointForm>, Option<Cursor>), Problem> {
     let limit = usize::try_from(query.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
     let mut reader = state.store.history(sensor, after).await?;
-    let (mut points, mut is_at_end, mut reads) = (Vec::new(), false, 0);
-    while points.len() <= limit && !is_at_end && reads < MAX_READS {
+    let (mut points, mut is_at_end) = (Vec::new(), false);
+    for _ in 0..MAX_READS {
         match reader.next().await? {
             Some(block) => points.extend(block.into_iter().filter(|point| query.has(point))),
             None => is_at_end = true,
         }
-        reads += 1;
+        if is_at_end || points.len() > limit {
+            break;
+        }
     }
     let is_full = points.len() > limit;
     points.truncate(limit);
