@@ -34,7 +34,7 @@ pub fn relay(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     fill::fill(setting.place, "relay", contents)?;
     let (mut rounds, mut ours, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=setting.rounds {
-        let broker = setting.place.mosquitto(free_address()?)?;
+        let broker = setting.place.mosquitto(free_address())?;
         fill::forget_relayed(setting.place, "relay")?;
         let service = setting.place.service("relay", Some(broker.address))?;
         let relayed = relay_rate(&service)?;
@@ -90,7 +90,7 @@ pub fn sample(service: &Service) -> anyhow::Result<Message> {
 }
 
 pub fn lag(setting: &Setting) -> anyhow::Result<Vec<Row>> {
-    let broker = setting.place.mosquitto(free_address()?)?;
+    let broker = setting.place.mosquitto(free_address())?;
     fill::fill(setting.place, "lag", FEW_SENSORS)?;
     let service = setting.place.service("lag", Some(broker.address))?;
     let wrk = setting
@@ -132,7 +132,7 @@ struct Light {
 }
 
 pub fn latency(setting: &Setting) -> anyhow::Result<Vec<Row>> {
-    let broker = setting.place.mosquitto(free_address()?)?;
+    let broker = setting.place.mosquitto(free_address())?;
     let service = setting.place.service("light", Some(broker.address))?;
     let mut client = service.client()?;
     let body = SENSOR.replace(MARK, "1");

@@ -16,6 +16,9 @@ mod overload;
 #[expect(clippy::expect_used, reason = "shared with the tests")]
 mod pace;
 mod paho;
+#[path = "../tests/harness/port.rs"]
+#[expect(clippy::expect_used, reason = "shared with the tests")]
+mod port;
 mod process;
 mod profile;
 mod rows;

@@ -1,7 +1,7 @@
 //! The processes that are measured, each with a folder of its own, all of which go when the [`Place`] goes.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::http::Client;
+use crate::port::free_port;
 use crate::stand_ins::Answers;
 use crate::wrk::Wrk;
 
@@ -67,7 +68,7 @@ impl Place {
     /// The service in the folder `name`, publishing to `broker`, or to the one in its own process.
     pub fn service(&self, name: &str, broker: Option<SocketAddr>) -> anyhow::Result<Service> {
         let folder = self.folder(name)?;
-        let address = free_address()?;
+        let address = free_address();
         let mut command = self.command("sensorcast", &folder)?;
         command
             .env("HTTP_BIND", address.to_string())
@@ -94,7 +95,7 @@ impl Place {
     }
 
     fn stand_in(&self, kind: &str, folder: &Path, file: &Path) -> anyhow::Result<Process> {
-        let address = free_address()?;
+        let address = free_address();
         let mut command = self.command("bench", folder)?;
         command.arg(kind).arg(address.to_string()).arg(file);
         Process::start(command, address)
@@ -219,8 +220,8 @@ pub fn metric(client: &mut Client, name: &str) -> anyhow::Result<f64> {
 }
 
 /// An address of this machine that nobody listens on.
-pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+pub fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 fn log_to(command: &mut Command, folder: &Path) -> anyhow::Result<()> {

@@ -172,7 +172,7 @@ fn log(place: &Place, rounds: u32, count: u64) -> anyhow::Result<Vec<Row>> {
     };
     fill(place, "short", short_log)?;
     // Nobody is there yet.
-    let brokers = [free_address()?, free_address()?];
+    let brokers = [free_address(), free_address()];
     let services = [
         place.service("long", Some(brokers[0]))?,
         place.service("short", Some(brokers[1]))?,

@@ -11,6 +11,9 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+/// Nobody listens there, and the system gives that port to none of the tests that run at the same time.
+const NOBODY: &str = "127.0.0.1:1";
+
 /// The binary in an empty folder and an empty environment.
 struct Run {
     folder: TempDir,
@@ -272,16 +275,11 @@ fn settings_of_help(help: &str) -> Vec<String> {
 
 #[test]
 fn health_of_nobody_is_one_line() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
     assert!(
         Run::new(&["health"])
-            .env("HTTP_BIND", &free)
+            .env("HTTP_BIND", NOBODY)
             .complaint(1)
-            .contains(&free)
+            .contains(NOBODY)
     );
     assert!(
         Run::new(&["health"])
@@ -358,8 +356,7 @@ fn watch_takes_urls_of_a_service_and_of_a_broker() {
 
 #[test]
 fn watch_tells_that_nobody_is_there_and_ends_well_with_ctrl_c() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut run = Run::new(&["watch", "--json", "--url", &format!("http://{free}")]);
+    let mut run = Run::new(&["watch", "--json", "--url", &format!("http://{NOBODY}")]);
     let mut child = run.command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let told = lines
@@ -368,7 +365,7 @@ fn watch_tells_that_nobody_is_there_and_ends_well_with_ctrl_c() {
         .unwrap();
     let line: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(line["status"], "connecting");
-    assert!(line["problem"].as_str().unwrap().contains(&free.to_string()), "{line}");
+    assert!(line["problem"].as_str().unwrap().contains(NOBODY), "{line}");
     let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupt.unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
