@@ -24,7 +24,7 @@ mod problem_kinds;
 mod problem_pages;
 mod routes;
 mod sensors;
-mod strict_lines;
+mod strict_framing;
 mod variant;
 
 use std::future::ready;
@@ -55,7 +55,7 @@ pub use idempotency::Running;
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
 pub use sensors::list::cache::PageCache;
-use strict_lines::StrictLines;
+use strict_framing::StrictFraming;
 
 /// How long running requests may take when the service stops.
 const STOP_TIME_LIMIT_S: u64 = 5;
@@ -117,7 +117,7 @@ pub struct Listening {
 
 /// Binds the address and starts serving.
 ///
-/// What `HttpServer` would do, but for [`StrictLines`] between socket and parser.
+/// What `HttpServer` would do, but for [`StrictFraming`] between socket and parser.
 ///
 /// # Errors
 /// When the address is in use or not ours.
@@ -152,7 +152,7 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
         fn_service(move |stream: TcpStream| {
             hang_up_on_silence(&stream, hang_up_after);
             let peer = stream.peer_addr().ok();
-            ready(Ok((StrictLines::new(stream), peer)))
+            ready(Ok((StrictFraming::new(stream), peer)))
         })
         .and_then(http)
     })?;

@@ -168,6 +168,19 @@ async fn sixteen_pipelined_requests_get_sixteen_answers_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_behind_one_that_closes_the_connection_is_not_done() {
+    let service = Service::start().await;
+    service.create(&json!({"name": "s1"})).await;
+    let requests = "GET /sensors/s1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n\
+        DELETE /sensors/s1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answers = exchange_many(service.addr, requests.as_bytes(), 2).await;
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].status, 200);
+    assert_eq!(service.store_revision().await, 1);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn expect_100_continue_is_answered_and_the_request_done() {
     let service = Service::start().await;
     let body = r#"{"name":"s1"}"#;
