@@ -22,6 +22,7 @@ use crate::failpoint::pass;
 use crate::http::{self, BatchRoom, Delivery, Documents, HttpMetrics, HttpState, Listening, PageCache, Running};
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
+use crate::open_files;
 use crate::store::{Options, Retention, Store};
 use crate::wire::link::LinkBase;
 
@@ -54,6 +55,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let hang_up = hang_up()?;
+    open_files::raise(config.http.limits.connections);
     let app = App::start(config.clone()).await?;
     if let Err(error) = cli::print(&app.greeting(&config)) {
         tracing::warn!(error = format!("{error:#}"), "nobody can be greeted");

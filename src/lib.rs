@@ -38,5 +38,8 @@ pub mod failpoint;
 /// Logs.
 pub mod telemetry;
 
+/// The limit of open files.
+mod open_files;
+
 /// The composition root: builds the parts, joins them, and stops them.
 pub mod app;

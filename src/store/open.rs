@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::OpenFlags;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ const THREAD_CACHE_KIB: &str = "-16384";
 /// More than the writer has.
 const MAX_PREPARED_STATEMENTS: usize = 64;
 /// Connections that read. More than the cores of a small machine gain nothing.
-const MAX_READ_CONNECTIONS: u32 = 4;
+const READ_CONNECTIONS: u32 = 4;
 /// How long a read waits for one of them: less than clients do, and than the relay may be silent.
 const READ_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -119,12 +119,7 @@ impl Store {
         let (epoch, head) = prepare(path).await?;
         let connection = open_writer(path).map_err(|error| database(path, error))?;
         let lookup_connection = open_lookup(path).map_err(|error| database(path, error))?;
-        let reads = SqlitePoolOptions::new()
-            .max_connections(MAX_READ_CONNECTIONS)
-            .acquire_timeout(READ_WAIT_LIMIT)
-            .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
-            .await
-            .map_err(|error| database(path, error))?;
+        let reads = open_readers(path).await.map_err(|error| database(path, error))?;
         let (cache, tail) = (SensorCache::new(), Tail::default());
         let (commands, queue) = mpsc::unbounded_channel();
         let (announce, head) = watch::channel(head);
@@ -181,6 +176,18 @@ impl Store {
             post_box: None,
         })
     }
+}
+
+/// The connections for reads. All are opened at once, and stay: later there may be no file left to open.
+async fn open_readers(path: &Path) -> sqlx::Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .min_connections(READ_CONNECTIONS)
+        .max_connections(READ_CONNECTIONS)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(READ_WAIT_LIMIT)
+        .connect_with(connect_options(path).read_only(true).pragma("query_only", "ON"))
+        .await
 }
 
 /// Makes the database where there is none, brings its schema up to date, and gives its epoch and its newest revision.

@@ -4,8 +4,10 @@ use std::process::{Command, Output, Stdio};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::harness::{Mosquitto, Process, Settings, binary, free_port};
+use crate::harness::{Mosquitto, Process, Settings, binary, eventually, free_port};
 
 fn settings_in(folder: &Path) -> Settings {
     Settings {
@@ -94,6 +96,56 @@ async fn nohup_is_obeyed() {
     service.signal("TERM");
     assert_eq!(service.exit().await.code(), Some(0));
     assert!(!service.output().contains("SIGHUP"), "{}", service.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_files_may_be_open_as_the_hard_limit_allows_and_too_few_are_told() {
+    for (hard, is_enough) in [(20_000, true), (500, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["prlimit".to_owned(), format!("--nofile=200:{hard}")];
+        let mut service = Process::spawn_under(&words, &settings_in(folder.path()));
+        service.become_ready().await;
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let soft = line.split_whitespace().nth(3).unwrap();
+        assert_eq!(soft, hard.to_string(), "{line}");
+        let is_told = service.output().contains("HTTP_MAX_CONNECTIONS is 10000");
+        assert_eq!(is_told, !is_enough, "{}", service.output());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_connected_is_served_when_no_file_more_may_be_open() {
+    const FILES: usize = 80;
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}")];
+    let mut service = Process::spawn_under(&words, &settings_in(folder.path()));
+    service.become_ready().await;
+    service.create(&json!({"name": "s1"})).await;
+    let mut connected = TcpStream::connect(service.addr).await.unwrap();
+    connected
+        .write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    connected.read_u8().await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..FILES {
+        others.push(TcpStream::connect(service.addr).await.unwrap());
+    }
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", service.id())).unwrap().count();
+    eventually("no file is left", || {
+        let is_full = open() >= FILES;
+        async move { is_full }
+    })
+    .await;
+    let requests = "GET /sensors HTTP/1.1\r\nHost: x\r\n\r\n\
+        GET /sensors/s1?revision=1 HTTP/1.1\r\nHost: x\r\n\r\n\
+        GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n\
+        DELETE /sensors/s1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    connected.write_all(requests.as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    connected.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("TTP/1.1 20").count(), 5, "{answers}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
