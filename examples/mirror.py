@@ -2,7 +2,9 @@
 """Keeps an exact mirror of the sensors of a service: REST for the baseline, MQTT for the changes.
 
     pip install 'paho-mqtt>=2,<3'
-    python3 mirror.py [URL]        default http://localhost:8000
+    python3 mirror.py [URL [BROKER]]
+
+URL is http://localhost:8000 by default, BROKER (mqtt://user:password@host:1883) the one that the service names.
 
 * Subscribe first, then read the list, then apply the events after the revision of its FIRST page.
 * Revisions are dense: an event that is not the next one shows a gap. Silence after any message, the retained head on
@@ -10,7 +12,7 @@
 * MQTT only hints, the log decides: GET /events?after= fills a gap, and 410 means that the list is to be read again.
 """
 import json, math, queue, sys, time, urllib.error, urllib.request
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as mqtt
 
 SILENCE_LIMIT_S = 2  # how long nothing may come after a message before the log is asked, once
@@ -41,8 +43,8 @@ def merge_patch(target, patch):  # RFC 7396
 
 
 class Mirror:
-    def __init__(self, url):
-        self.url, self.sensors = url, {}  # what a GET returns, by id
+    def __init__(self, url="http://localhost:8000", broker=None):
+        self.url, self.broker, self.sensors = url, broker, {}  # what a GET returns, by id
         self.epoch, self.revision = None, 0  # every event up to here is in
         self.settles_at = 0  # from this revision on the mirror is exact
 
@@ -60,12 +62,14 @@ class Mirror:
         """One connection: subscribes, reads what is needed, follows the events until something is in the way."""
         entry, messages = get(self.url), queue.Queue(10_000)
         self.events, monitor = find(entry, "events")["href"], find(entry, "monitor")
-        broker, topic = urlsplit(monitor["href"]), monitor["topic"]
+        broker, topic = urlsplit(self.broker or monitor["href"]), monitor["topic"]
         hold = lambda item: messages.full() or messages.put(item)  # what does not fit is found missing
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5, reconnect_on_failure=False)
         client.on_connect = lambda *_: client.subscribe([(topic, 1), (topic.removesuffix("/+"), 1)])
         client.on_subscribe = lambda *_: hold("subscribed")
         client.on_message = lambda _client, _data, message: hold(message.payload)
+        if broker.username:
+            client.username_pw_set(unquote(broker.username), unquote(broker.password or ""))
         if broker.scheme == "mqtts":
             client.tls_set()
         client.connect(broker.hostname, broker.port or (8883 if broker.scheme == "mqtts" else 1883), keepalive=5)
@@ -135,4 +139,4 @@ class Mirror:
 
 
 if __name__ == "__main__":
-    Mirror(sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8000").run()
+    Mirror(*sys.argv[1:]).run()

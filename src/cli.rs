@@ -72,7 +72,7 @@ pub enum Command {
         #[arg(long, value_parser = service_url)]
         url: Option<Url>,
         /// The broker, mqtt://user:password@host:1883 [default: the one that the service names]
-        #[arg(long, value_parser = broker_url)]
+        #[arg(long, id = "WATCH_MQTT", env, hide_env_values = true, value_parser = broker_url)]
         mqtt: Option<Url>,
         /// Print lines of JSON in a terminal, too
         #[arg(long)]

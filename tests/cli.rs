@@ -352,6 +352,9 @@ fn watch_takes_urls_of_a_service_and_of_a_broker() {
         let line = Run::new(&arguments).complaint(2);
         assert!(line.contains(arguments[2]) && line.contains(allowed), "{line}");
     }
+    // With a password in it, which others would see among the arguments.
+    let line = Run::new(&["watch"]).env("WATCH_MQTT", "http://h").complaint(2);
+    assert!(line.contains("WATCH_MQTT") && line.contains("mqtt://"), "{line}");
 }
 
 #[test]
