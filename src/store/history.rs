@@ -50,7 +50,7 @@ impl Store {
         if let Some(present) = present.as_ref().filter(|present| present.revision == revision) {
             return Ok(Past::Was(present.clone()));
         }
-        let mut snapshot = self.inner.reads.begin().await?;
+        let mut snapshot = self.snapshot().await?;
         let (id, number) = (sensor.to_string(), revision.get());
         let is_deletion = sqlx::query_scalar!(
             r#"SELECT kind = 'deleted' AS "is_deletion!: bool" FROM events WHERE revision = ? AND sensor_id = ?"#,
@@ -80,7 +80,7 @@ impl Store {
     /// When the database cannot be read.
     pub async fn history(&self, sensor: SensorId, after: Revision) -> Result<History, StoreError> {
         let present = self.get(&SensorRef::Id(sensor)).await?;
-        let mut snapshot = self.inner.reads.begin().await?;
+        let mut snapshot = self.snapshot().await?;
         Ok(History {
             store: self.clone(),
             sensor,
@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn before_newest(&self, sensor: SensorId, count: usize) -> Result<Revision, StoreError> {
-        let mut snapshot = self.inner.reads.begin().await?;
+        let mut snapshot = self.snapshot().await?;
         let revision = chain::before_newest(&mut snapshot, sensor, count).await?;
         Ok(revision.unwrap_or_default())
     }

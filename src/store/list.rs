@@ -90,10 +90,11 @@ impl Store {
             let count_lead = listing.count.then_some(count_lead);
             let mut sql = select::page(listing, &conditions, lead, count_lead, rows);
             let found = sql.build_query_as().fetch_all(&self.inner.reads).await?;
-            return self.page(listing, found);
+            let page = self.page(listing, found)?;
+            self.announced(page.head).await?;
+            return Ok(page);
         };
-        // Rolled back when it is dropped: it only holds the snapshot for two statements.
-        let mut snapshot = self.inner.reads.begin().await?;
+        let mut snapshot = self.snapshot().await?;
         let mut sql = select::page(listing, &conditions, lead, None, rows);
         let found = sql.build_query_as().fetch_all(&mut *snapshot).await?;
         let mut page = self.page(listing, found)?;

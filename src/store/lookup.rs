@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
 use super::post::{Letter, Post, PostBox};
-use super::row::{SensorRow, find};
-use crate::domain::SensorRef;
+use super::row::{SensorRow, find, head};
+use crate::domain::{Revision, SensorRef};
 
 /// The most questions that share a snapshot, so that the first of them does not wait for long.
 const MAX_QUESTIONS: usize = 64;
@@ -29,8 +29,16 @@ pub(super) enum Question {
     Stop(oneshot::Sender<()>),
 }
 
-/// The sensor, where there is one.
-pub(super) type Found = Result<Option<SensorRow>, StoreError>;
+/// What was seen of a sensor.
+pub(super) struct Sight {
+    /// The sensor, where there is one.
+    pub row: Option<SensorRow>,
+    /// The newest revision of the snapshot.
+    pub head: Revision,
+}
+
+/// The answer.
+pub(super) type Found = Result<Sight, StoreError>;
 
 pub(super) struct Lookup {
     pub connection: Connection,
@@ -63,7 +71,9 @@ impl Lookup {
         let mut post = Post::default();
         let mut stop = None;
         // Rolled back when it is dropped: it only holds the snapshot.
-        let snapshot = self.connection.transaction().map_err(StoreError::from);
+        let snapshot = self.connection.transaction();
+        let snapshot = snapshot.and_then(|snapshot| head(&snapshot).map(|head| (snapshot, head)));
+        let snapshot = snapshot.map_err(StoreError::from);
         for question in questions {
             match question {
                 Question::Find {
@@ -72,7 +82,9 @@ impl Lookup {
                     post_box,
                 } => {
                     let answer = match &snapshot {
-                        Ok(snapshot) => find(snapshot, &sensor).map_err(StoreError::from),
+                        Ok((snapshot, head)) => find(snapshot, &sensor)
+                            .map(|row| Sight { row, head: *head })
+                            .map_err(StoreError::from),
                         Err(error) => Err(error.clone()),
                     };
                     post.add(post_box.as_ref(), Letter { reply, answer });

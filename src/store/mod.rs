@@ -26,6 +26,7 @@ mod reads;
 mod row;
 mod scribe;
 mod select;
+mod snapshot;
 mod tail;
 mod trouble;
 mod writer;

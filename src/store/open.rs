@@ -139,6 +139,7 @@ impl Store {
             held: None,
             overload: overload.clone(),
             last_commit: Duration::ZERO,
+            checkpoint_fails: false,
             announce,
             scribe: Scribe {
                 epoch: epoch.clone(),
@@ -280,6 +281,8 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 /// The connection that writes, once the schema is up to date.
 fn open_writer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     let connection = open_for_thread(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // The writer does that itself.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     if is_planted("bug.synchronous-off") {
         connection.pragma_update(None, "synchronous", "OFF")?;
     }

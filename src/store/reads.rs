@@ -5,7 +5,7 @@ use sqlx::SqliteExecutor;
 use tokio::sync::oneshot;
 
 use super::cache::Found;
-use super::lookup::Question;
+use super::lookup::{Question, Sight};
 use super::packed::Packed;
 use super::row::{SensorRow, damaged};
 use super::{Inner, Record, SensorState, Store, StoreError, StoredEvent, chain};
@@ -87,7 +87,9 @@ impl Store {
             Found::Miss(place) => Some(place),
             Found::Unknown => None,
         };
-        let Some(row) = self.look_up(sensor).await? else {
+        let Sight { row, head } = self.look_up(sensor).await?;
+        self.announced(head).await?;
+        let Some(row) = row else {
             return Ok(None);
         };
         let record = row.record(links)?;
@@ -103,7 +105,7 @@ impl Store {
         Ok(Some(record))
     }
 
-    async fn look_up(&self, sensor: &SensorRef) -> Result<Option<SensorRow>, StoreError> {
+    async fn look_up(&self, sensor: &SensorRef) -> Result<Sight, StoreError> {
         let (reply, answer) = oneshot::channel();
         let question = Question::Find {
             sensor: sensor.clone(),
@@ -121,12 +123,13 @@ impl Store {
     pub async fn states(&self, sensors: &[SensorId]) -> Result<Vec<SensorState>, StoreError> {
         let ids: Vec<_> = sensors.iter().map(SensorId::to_string).collect();
         let ids = serde_json::to_string(&ids).map_err(damaged)?;
+        let mut snapshot = self.snapshot().await?;
         let rows: Vec<SensorRow> = sqlx::query_as!(
             SensorRow,
             "SELECT id, name, revision, status, document FROM sensors WHERE id IN (SELECT value FROM json_each(?))",
             ids
         )
-        .fetch_all(&self.inner.reads)
+        .fetch_all(&mut *snapshot)
         .await?;
         let mut present = HashMap::with_capacity(rows.len());
         for row in rows {
@@ -166,6 +169,9 @@ impl Store {
         )
         .fetch_all(&self.inner.reads)
         .await?;
+        if let Some(last) = rows.last() {
+            self.announced(Revision::new(last.revision)).await?;
+        }
         rows.into_iter().map(EventRow::into_event).collect()
     }
 
@@ -179,7 +185,7 @@ impl Store {
         after: Revision,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut snapshot = self.inner.reads.begin().await?;
+        let mut snapshot = self.snapshot().await?;
         let revisions = chain::as_parameter(&chain::oldest(&mut snapshot, sensor, after, limit).await?)?;
         let rows = sqlx::query_as!(
             EventRow,

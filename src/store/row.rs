@@ -60,6 +60,12 @@ pub(super) fn find(connection: &Connection, sensor: &SensorRef) -> rusqlite::Res
     connection.prepare_cached(sql)?.query_row([key], read).optional()
 }
 
+/// The newest revision, as the connection sees it.
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<Revision> {
+    let mut statement = connection.prepare_cached("SELECT head FROM store")?;
+    statement.query_row([], |row| row.get(0)).map(Revision::new)
+}
+
 /// When the sensor became what its document or its representation shows.
 pub(super) fn instant(document: &str) -> Result<Timestamp, StoreError> {
     updated_at(document.as_bytes()).ok_or_else(|| damaged("an instant"))

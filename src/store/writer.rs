@@ -32,6 +32,8 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 const NEXT_PRUNE_DELAY: Duration = Duration::from_millis(50);
 /// The most events that one step of pruning removes, so that no write waits long behind it.
 const MAX_PRUNED_AT_ONCE: usize = 2_000;
+/// The pages in the write-ahead log from which on they are written back into the file: SQLite's own number.
+const CHECKPOINT_PAGES: i64 = 1_000;
 
 /// Why a group was not committed.
 enum GroupError {
@@ -54,6 +56,7 @@ pub(super) struct Writer {
     pub held: Option<Command>,
     pub overload: Overload,
     pub last_commit: Duration,
+    pub checkpoint_fails: bool,
     pub announce: watch::Sender<Revision>,
     pub scribe: Scribe,
     pub clock: Clock,
@@ -79,6 +82,7 @@ impl Writer {
             if !goes_on {
                 return;
             }
+            self.checkpoint();
         };
         self.queue.close();
         while let Ok(late) = self.queue.try_recv() {
@@ -318,6 +322,26 @@ impl Writer {
             *head = moment.revision;
         }
         Ok(result)
+    }
+
+    /// Writes the write-ahead log back into the file when it is long. SQLite would do so in the COMMIT that made it long, so that
+    /// what everybody can read is announced and answered only after that.
+    fn checkpoint(&mut self) {
+        let pages = |sql| {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            statement.query_row([], |row| row.get::<_, i64>("log"))
+        };
+        let done = pages("PRAGMA wal_checkpoint(NOOP)").and_then(|length| match length {
+            CHECKPOINT_PAGES.. => pages("PRAGMA wal_checkpoint(PASSIVE)").map(drop),
+            _ => Ok(()),
+        });
+        let has_failed = done.is_err();
+        if let Err(error) = done
+            && !self.checkpoint_fails
+        {
+            tracing::warn!(%error, "the write-ahead log cannot be written back and grows; it is tried again after each commit");
+        }
+        self.checkpoint_fails = has_failed;
     }
 
     fn roll_back(&self) {

@@ -15,6 +15,7 @@ mod harness;
 #[path = "../ledger/mod.rs"]
 mod ledger;
 
+mod announced;
 mod backup;
 mod bugs;
 mod durability;

@@ -8,6 +8,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("clock", &["domain"]),
     ("telemetry", &["config"]),
+    ("open_files", &[]),
     ("failpoint", &[]),
     ("cli", &["domain", "config", "mirror"]),
     ("wire", &["domain"]),
