@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::log::EventLog;
 use super::parcel::Parcel;
@@ -18,7 +18,8 @@ use crate::store::{SensorState, StoredEvent};
 /// has what was sent before, it says itself: with the states it retains a mark, the cursor up to which it was given all.
 /// A broker that lost its memory has lost the mark with it, and one that went back to an older memory has an older mark.
 /// So on every connection the mark is read, and what is missing since then is sent again, between the events: the sweep.
-/// The mark is written when nothing is missing, and not before.
+/// The mark is written when nothing is missing, and not before: with a state that is left out, because the broker does not take it,
+/// it stays where it is, so that the next connection tries again.
 pub(super) struct Keeper {
     epoch: Epoch,
     /// The relay's cursor when the connection was made: what comes after it is sent on this connection, states included.
@@ -26,6 +27,8 @@ pub(super) struct Keeper {
     stage: Stage,
     /// What the mark says, as far as this connection knows.
     marked: Option<Revision>,
+    /// What it must not go beyond, where a state was left out.
+    mark_limit: Option<Revision>,
     marked_at: Instant,
     started_at: Instant,
     /// The states that the sweep has read.
@@ -85,6 +88,7 @@ impl Keeper {
             from,
             stage: Stage::Off,
             marked: None,
+            mark_limit: None,
             marked_at: Instant::now(),
             started_at: Instant::now(),
             swept: 0,
@@ -165,28 +169,53 @@ impl Keeper {
         Ok(parcels)
     }
 
-    /// Every state of the sweep is acknowledged.
+    /// Every state of the sweep is answered.
     pub(super) fn swept(&mut self) {
         let elapsed_ms = self.started_at.elapsed().as_millis();
-        info!(states = self.swept, elapsed_ms, "the retained states are complete");
+        match self.mark_limit {
+            None => info!(states = self.swept, elapsed_ms, "the retained states are complete"),
+            Some(_) => warn!(
+                states = self.swept,
+                elapsed_ms, "the retained states are complete but for those that the broker refuses"
+            ),
+        }
         self.marked = None;
         self.stage = Stage::Complete;
     }
 
+    /// A state will not be kept. At this cursor, that is: it is of an event after it, or else of the sweep.
+    pub(super) fn left_out(&mut self, cursor: Revision) {
+        let limit = match self.stage {
+            Stage::Complete => cursor,
+            _ => Revision::ZERO,
+        };
+        self.mark_limit = Some(self.mark_limit.map_or(limit, |before| before.min(limit)));
+    }
+
     /// When to write the mark at this cursor.
     pub(super) fn due_at(&self, cursor: Revision) -> Option<Instant> {
-        let is_due = matches!(self.stage, Stage::Complete) && self.marked != Some(cursor);
+        let is_due = matches!(self.stage, Stage::Complete) && self.next_mark(cursor).is_some();
         let interval = self.marked.map_or(Duration::ZERO, |_| MARK_INTERVAL);
         is_due.then(|| self.marked_at + interval)
     }
 
+    /// What the mark has to say at this cursor, where it does not say so yet.
+    fn next_mark(&self, cursor: Revision) -> Option<Revision> {
+        let next = self.mark_limit.map_or(cursor, |limit| limit.min(cursor));
+        let is_allowed = self.mark_limit != Some(Revision::ZERO);
+        (is_allowed && self.marked != Some(next)).then_some(next)
+    }
+
     /// Writes the mark. The answer is not waited for: without a mark the next connection does more than it has to.
     pub(super) fn mark(&mut self, connection: &impl Connection, cursor: Revision) {
-        self.marked = Some(cursor);
+        let Some(revision) = self.next_mark(cursor) else {
+            return;
+        };
+        self.marked = Some(revision);
         self.marked_at = Instant::now();
         drop(connection.mark(&Cursor {
             epoch: self.epoch.clone(),
-            revision: cursor,
+            revision,
         }));
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Progress {
     pub(super) suspect: Suspect,
     /// The sensors whose state was convicted of that.
     shunned: HashSet<SensorId>,
+    /// How many messages a connection may have refused, with none taken, until it is given up: more on each that was.
+    pub(super) patience: usize,
     /// For everybody to read.
     pub(super) status: RelayStatus,
     /// Told to whoever persists the cursor.
@@ -40,6 +42,11 @@ impl From<&StoredEvent> for SentEvent {
     }
 }
 
+/// So many refusals say nothing of one message: the broker may take none.
+const MIN_PATIENCE: usize = 64;
+/// So many in a row are not gone beyond, and are remembered.
+const MAX_PATIENCE: usize = 65_536;
+
 impl Progress {
     pub(super) fn new(status: RelayStatus, reached: watch::Sender<Revision>) -> Self {
         let cursor = *reached.borrow();
@@ -48,6 +55,7 @@ impl Progress {
             cursor,
             suspect: Suspect::default(),
             shunned: HashSet::new(),
+            patience: MIN_PATIENCE,
             status,
             reached,
         }
@@ -67,6 +75,16 @@ impl Progress {
             "event set aside: the broker does not take it; it stays in GET /events"
         );
         self.move_over(event, |state| state.set_aside += 1);
+    }
+
+    /// A connection was given up on which nothing was taken: perhaps what is taken stands behind what was refused.
+    pub(super) fn look_further(&mut self) {
+        self.patience = (self.patience * 2).min(MAX_PATIENCE);
+    }
+
+    /// The broker takes messages.
+    pub(super) fn look_no_further(&mut self) {
+        self.patience = MIN_PATIENCE;
     }
 
     /// The broker hangs up on the state of this sensor: none of it is sent as long as the process lives.

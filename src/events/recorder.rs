@@ -221,6 +221,8 @@ pub(super) enum Deed {
     Refuse(Verdict),
     /// Hangs up instead of an answer.
     HangUp,
+    /// Hangs up, and says that it has reasons of its own.
+    HangUpForNow,
     /// Does not answer.
     Ignore,
 }
@@ -345,7 +347,7 @@ impl Sink for Recorder {
             is_abrupt: self.is_abrupt,
             refuses_presence: self.refuses_presence,
             state: Arc::clone(&self.state),
-            lost: watch::Sender::new(false),
+            lost: watch::Sender::new(None),
         })
     }
 }
@@ -361,7 +363,7 @@ pub(super) struct Line {
     is_abrupt: bool,
     refuses_presence: bool,
     state: Arc<Mutex<State>>,
-    lost: watch::Sender<bool>,
+    lost: watch::Sender<Option<Verdict>>,
 }
 
 /// How long the broker takes to say what it retains.
@@ -374,14 +376,18 @@ impl Line {
         state.connections.last_mut().unwrap().push(message);
         let deeds = state.script.iter_mut().find(|(of, _)| *of == message);
         match deeds.and_then(|(_, deeds)| deeds.pop_front()) {
-            None if *self.lost.borrow() => pending().boxed(),
+            None if self.lost.borrow().is_some() => pending().boxed(),
             None => {
                 remember(&mut state.memory);
                 ready(Answer::Accepted).boxed()
             }
             Some(Deed::Refuse(verdict)) => ready(Answer::Refused(refusal(verdict))).boxed(),
             Some(Deed::HangUp) => {
-                self.lost.send_replace(true);
+                self.lost.send_replace(Some(Verdict::Unclear));
+                pending().boxed()
+            }
+            Some(Deed::HangUpForNow) => {
+                self.lost.send_replace(Some(Verdict::NotNow));
                 pending().boxed()
             }
             Some(Deed::Ignore) => pending().boxed(),
@@ -449,13 +455,17 @@ impl Connection for Line {
         ready(answer).boxed()
     }
 
-    async fn lost(&self) -> String {
+    async fn lost(&self) -> Refusal {
         // Later than the answers that are there, as with most real sockets.
         if !self.is_abrupt {
             sleep(Duration::from_millis(1)).await;
         }
-        let _ = self.lost.subscribe().wait_for(|is_lost| *is_lost).await;
-        "hung up".to_owned()
+        let mut lost = self.lost.subscribe();
+        let verdict = *lost.wait_for(Option::is_some).await.unwrap();
+        Refusal {
+            verdict: verdict.unwrap(),
+            reason: "hung up".to_owned(),
+        }
     }
 
     async fn close(self) {}

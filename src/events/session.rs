@@ -62,6 +62,15 @@ pub(super) enum Ending {
     NotNow(String),
 }
 
+impl From<Refusal> for Ending {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.verdict {
+            Verdict::NotNow => Self::NotNow(refusal.reason),
+            Verdict::Never | Verdict::Unclear => Self::Lost(refusal.reason),
+        }
+    }
+}
+
 /// Events that are read from the log at once.
 const BATCH: usize = 512;
 /// How long the broker may take to answer the oldest message.
@@ -105,10 +114,16 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
 
     /// Publishes until the connection fails or the relay is told to stop.
     pub(super) async fn run(mut self, stop: &Stop) -> Ending {
-        let ending = match self.greet().await {
+        let mut ending = match self.greet().await {
             Ok(()) => self.publish(stop).await,
             Err(ending) => ending,
         };
+        // A message that got no answer may be noticed before what the broker said when it hung up.
+        if matches!(ending, Ending::Lost(_))
+            && let Some(loss) = self.connection.lost().now_or_never()
+        {
+            ending = loss.into();
+        }
         match &ending {
             Ending::Stopped => self.say_farewell().await,
             Ending::Lost(reason) => self.blame_oldest(reason),
@@ -122,7 +137,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     async fn greet(&mut self) -> Result<(), Ending> {
         tokio::select! {
             biased;
-            reason = self.connection.lost() => Err(Ending::Lost(reason)),
+            loss = self.connection.lost() => Err(loss.into()),
             answer = self.announcer.answered() => self.judge_presence(answer),
             () = sleep(ANSWER_LIMIT) => Err(Ending::NotNow("no answer to the presence".to_owned())),
         }
@@ -133,6 +148,9 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             self.read_ahead().await;
             self.fill_window();
             self.make_next();
+            if let Err(ending) = self.judge_refusals() {
+                return ending;
+            }
             if stop.over.is_cancelled() || (stop.asked.is_cancelled() && self.is_drained()) {
                 return Ending::Stopped;
             }
@@ -150,7 +168,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         let is_idle = self.unsent.is_empty() && self.answers.is_empty();
         tokio::select! {
             biased;
-            reason = self.connection.lost() => Err(Ending::Lost(reason)),
+            loss = self.connection.lost() => Err(loss.into()),
             Some(answer) = self.answers.next() => self.settle_with_those_behind(answer),
             answer = self.announcer.answered() => self.judge_presence(answer),
             () = at(announce_at) => {
@@ -223,6 +241,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             && let Some(parcel) = self.unsent.pop_front()
         {
             if matches!(next, Sent::State(sensor) if self.progress.shuns(sensor)) {
+                self.keeper.left_out(self.progress.cursor);
                 continue;
             }
             if self.unacknowledged.is_empty() {
@@ -286,17 +305,17 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             Answer::Accepted => {
                 if !matches!(oldest, Sent::SweepEnd) {
                     self.takes_any = true;
+                    self.progress.look_no_further();
                     for (sent, reason) in std::mem::take(&mut self.refused) {
                         self.refuse(sent, &reason);
                     }
                 }
                 None
             }
-            Answer::Refused(Refusal { verdict, reason }) => match verdict {
-                Verdict::Never => Some(reason),
+            Answer::Refused(refusal) => match refusal.verdict {
+                Verdict::Never => Some(refusal.reason),
                 Verdict::NotNow if is_planted("bug.forward-after-nack") => None,
-                Verdict::NotNow => return Err(self.go_back(Ending::NotNow(reason))),
-                Verdict::Unclear => return Err(self.go_back(Ending::Lost(reason))),
+                Verdict::NotNow | Verdict::Unclear => return Err(self.go_back(refusal.into())),
             },
             Answer::Lost(reason) => return Err(self.go_back(Ending::Lost(reason))),
         };
@@ -311,30 +330,35 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         }
         self.unacknowledged.pop_front();
         self.waiting_since = Instant::now();
-        reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))?;
-        self.judge_refusals()
+        reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))
     }
 
     /// The broker takes the others, and not this.
     fn refuse(&mut self, sent: Sent, reason: &str) {
         match sent {
             Sent::Event(event) => self.progress.set_aside(event, reason),
-            Sent::State(sensor) => warn!(%sensor, reason, "the broker refuses to retain the state of a sensor"),
+            Sent::State(sensor) => {
+                warn!(%sensor, reason, "the broker refuses to retain the state of a sensor");
+                self.keeper.left_out(self.progress.cursor);
+            }
             Sent::SweepEnd => {}
         }
     }
 
-    /// When the broker has refused all that it was given, that is about the connection and not about the messages: they come again on
-    /// the next one.
+    /// When the broker has refused all that there is, or very much, that is about the connection and not about the messages: they come
+    /// again on the next one. There more are tried, in case that one sensor is refused for so long, and the next one is not.
     fn judge_refusals(&mut self) -> Result<(), Ending> {
-        let is_all = self.answers.is_empty() || self.refused.len() >= self.connection.window();
-        match self.refused.last() {
-            Some((_, reason)) if is_all => {
-                let ending = Ending::NotNow(reason.clone());
-                Err(self.go_back(ending))
-            }
-            _ => Ok(()),
+        let is_all = self.answers.is_empty() && self.unsent.is_empty();
+        let Some((_, reason)) = self.refused.last() else {
+            return Ok(());
+        };
+        let ending = Ending::NotNow(reason.clone());
+        if self.refused.len() >= self.progress.patience {
+            self.progress.look_further();
+        } else if !is_all {
+            return Ok(());
         }
+        Err(self.go_back(ending))
     }
 
     /// Gives up the oldest message, and with it what was answered to those behind it: nobody may take that for an answer to

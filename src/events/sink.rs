@@ -45,8 +45,9 @@ pub trait Connection: Send + Sync {
     /// Asks the broker of which sensors it retains a state: those that it names within a bounded time.
     fn kept(&self) -> BoxFuture<'static, Vec<SensorId>>;
 
-    /// Resolves with the reason when the connection is lost. The future may be dropped and asked for again.
-    fn lost(&self) -> impl Future<Output = String> + Send;
+    /// Resolves with the reason when the connection is lost: [`Verdict::NotNow`] when the broker said that it has reasons of its own.
+    /// The future may be dropped and asked for again.
+    fn lost(&self) -> impl Future<Output = Refusal> + Send;
 
     /// Hangs up in good order, so that the last will is not sent. Bounded in time.
     fn close(self) -> impl Future<Output = ()> + Send;
@@ -66,7 +67,7 @@ pub enum Answer {
     Lost(String),
 }
 
-/// Why the broker does not take a message.
+/// Why the broker does not take a message, or no more of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What follows from it.

@@ -215,11 +215,29 @@ async fn a_state_on_which_the_broker_hangs_up_is_set_aside_and_all_the_rest_arri
     rest().await;
     let mut expected = complete(&log);
     expected.states.remove(&30);
+    expected.mark = None;
     assert_eq!(recorder.memory(), expected);
     log.append(50);
     relay.reaches(100).await;
     assert_eq!(relay.status.state().set_aside, 0);
     relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_out_comes_again_on_a_connection_that_takes_it() {
+    let (log, recorder, relay) = settled().await;
+    recorder.expect(State(2), &[Deed::Refuse(Verdict::Never)]);
+    log.append(7);
+    relay.reaches(27).await;
+    rest().await;
+    let memory = recorder.memory();
+    assert!(memory.states[&2] < log.revisions()[&2]);
+    assert!(memory.mark.unwrap().revision < Revision::new(log.revisions()[&2]));
+    relay.stops().await;
+    let next = start(&log, &recorder).await;
+    rest().await;
+    assert_eq!(recorder.memory(), complete(&log));
+    next.stops().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,6 +260,7 @@ async fn a_state_that_the_broker_refuses_holds_nothing_up() {
     rest().await;
     let mut expected = complete(&log);
     expected.states.remove(&2);
+    expected.mark = None;
     assert_eq!(recorder.memory(), expected);
     assert_eq!(relay.status.state().set_aside, 0);
     relay.stops().await;

@@ -265,11 +265,35 @@ async fn what_a_broker_refuses_that_refuses_everything_comes_again() {
     });
     let relay = start(&log, &recorder).await;
     relay.reaches(9).await;
-    assert_eq!(
-        relay.status.state().set_aside,
-        5,
-        "those that come after the first that is taken"
-    );
-    assert_eq!(recorder.connections()[..3], [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]);
+    assert_eq!(relay.status.state().set_aside, 0);
+    assert_eq!(recorder.connections(), vec![(1..=9).collect::<Vec<_>>(); 4]);
     relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_sensor_that_is_refused_for_long_does_not_keep_the_events_behind_from_a_broker_that_refuses_the_presence() {
+    const REFUSED: i64 = 300;
+    let log = MemoryLog::with_events(REFUSED + 5);
+    let recorder = Recorder::with_window(1).refusing_the_presence();
+    let recorder = (1..=REFUSED).fold(recorder, |recorder, revision| {
+        recorder.script(revision, &[Deed::Refuse(Verdict::Never); 100])
+    });
+    let relay = start(&log, &recorder).await;
+    relay.reaches(REFUSED + 5).await;
+    let state = relay.status.state();
+    assert_eq!((state.set_aside, state.published), (300, 5));
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_event_is_blamed_when_the_broker_hangs_up_for_reasons_of_its_own() {
+    let log = MemoryLog::with_events(5);
+    for recorder in [Recorder::with_window(4), Recorder::with_window(4).abrupt()] {
+        let recorder = recorder.script(3, &[Deed::HangUpForNow; 9]);
+        let relay = start(&log, &recorder).await;
+        relay.reaches(5).await;
+        assert_eq!(relay.status.state().set_aside, 0);
+        relay.stops().await;
+        log.advance_relay(Revision::ZERO).await.unwrap();
+    }
 }

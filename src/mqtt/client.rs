@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 use super::double_free;
 use super::endpoint::Endpoint;
+use super::refusal::farewell;
+use crate::events::{Refusal, Verdict};
 
 /// What is waited for an attempt to connect that ignores its own limit, a name resolver that hangs for example.
 pub(super) const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
@@ -65,9 +67,9 @@ pub(super) fn connect_options(endpoint: &Endpoint) -> ConnectOptionsBuilder {
 
 /// What the client learns about the end of its connection: the first reason. The callbacks run on Paho's own threads,
 /// which serve all clients: they only leave word.
-pub(super) fn watch_connection(client: &AsyncClient) -> watch::Receiver<Option<String>> {
+pub(super) fn watch_connection(client: &AsyncClient) -> watch::Receiver<Option<Refusal>> {
     let (word, lost) = watch::channel(None);
-    let leave_word = move |word: &watch::Sender<Option<String>>, reason: String| {
+    let leave_word = move |word: &watch::Sender<Option<Refusal>>, reason: Refusal| {
         word.send_if_modified(|first| {
             let is_first = first.is_none();
             first.get_or_insert(reason);
@@ -75,16 +77,22 @@ pub(super) fn watch_connection(client: &AsyncClient) -> watch::Receiver<Option<S
         });
     };
     let on_lost = word.clone();
-    client.set_connection_lost_callback(move |_| leave_word(&on_lost, "connection lost".to_owned()));
-    client.set_disconnected_callback(move |_, _, code| leave_word(&word, format!("the broker disconnected: {code}")));
+    client.set_connection_lost_callback(move |_| leave_word(&on_lost, without_a_word("connection lost")));
+    client.set_disconnected_callback(move |_, _, code| leave_word(&word, farewell(code)));
     lost
 }
 
 /// Resolves with the reason when the connection has ended.
-pub(super) async fn ended(mut lost: watch::Receiver<Option<String>>) -> String {
-    match lost.wait_for(Option::is_some).await {
-        Ok(reason) => reason.clone().unwrap_or_default(),
-        Err(_) => "the client is gone".to_owned(),
+pub(super) async fn ended(mut lost: watch::Receiver<Option<Refusal>>) -> Refusal {
+    let reason = lost.wait_for(Option::is_some).await;
+    let reason = reason.ok().and_then(|reason| reason.clone());
+    reason.unwrap_or_else(|| without_a_word("the client is gone"))
+}
+
+fn without_a_word(what: &str) -> Refusal {
+    Refusal {
+        verdict: Verdict::Unclear,
+        reason: what.to_owned(),
     }
 }
 

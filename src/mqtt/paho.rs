@@ -17,7 +17,7 @@ use super::topics::{TopicError, Topics};
 use super::{client, client_id};
 use crate::config::MqttConfig;
 use crate::domain::{Cursor, Epoch, SensorId};
-use crate::events::{Acknowledgement, Answer, Connection, SensorState, Sink, StoredEvent};
+use crate::events::{Acknowledgement, Answer, Connection, Refusal, SensorState, Sink, StoredEvent};
 use crate::failpoint::{pass, reach};
 use crate::wire::presence::Presence;
 
@@ -135,7 +135,7 @@ impl Sink for PahoSink {
 pub struct PahoConnection {
     /// `None` only when it is being dropped.
     client: Option<AsyncClient>,
-    lost: watch::Receiver<Option<String>>,
+    lost: watch::Receiver<Option<Refusal>>,
     inbox: Inbox,
     messages: Arc<Messages>,
     limits: Limits,
@@ -226,7 +226,7 @@ impl Connection for PahoConnection {
         question.all(read).boxed()
     }
 
-    async fn lost(&self) -> String {
+    async fn lost(&self) -> Refusal {
         client::ended(self.lost.clone()).await
     }
 

@@ -19,12 +19,34 @@ pub(super) fn refusal(code: ReasonCode) -> Refusal {
         | ReasonCode::TopicNameInvalid
         | ReasonCode::PacketTooLarge
         | ReasonCode::PayloadFormatInvalid => Verdict::Never,
-        ReasonCode::ServerBusy | ReasonCode::MessageRateTooHigh | ReasonCode::QuotaExceeded => Verdict::NotNow,
+        ReasonCode::ServerUnavailable
+        | ReasonCode::ServerBusy
+        | ReasonCode::ServerShuttingDown
+        | ReasonCode::KeepAliveTimeout
+        | ReasonCode::SessionTakenOver
+        | ReasonCode::MessageRateTooHigh
+        | ReasonCode::QuotaExceeded
+        | ReasonCode::AdministrativeAction
+        | ReasonCode::QosNotSupported
+        | ReasonCode::UseAnotherServer
+        | ReasonCode::ServerMoved
+        | ReasonCode::ConnectionRateExceeded
+        | ReasonCode::MaximumConnectTime => Verdict::NotNow,
         _ => Verdict::Unclear,
     };
     Refusal {
         verdict,
         reason: format!("{code} (0x{:02x})", code as u8),
+    }
+}
+
+/// What a DISCONNECT of the broker means (MQTT 5 §3.14.2.1). A message may be the reason why it hangs up, but not of what it says
+/// of itself, of the connection or of how many messages there are.
+pub(super) fn farewell(code: ReasonCode) -> Refusal {
+    let Refusal { verdict, reason } = refusal(code);
+    Refusal {
+        verdict,
+        reason: format!("the broker disconnected: {reason}"),
     }
 }
 
@@ -39,5 +61,6 @@ mod tests {
         assert_eq!(refusal(ReasonCode::QuotaExceeded).verdict, Verdict::NotNow);
         assert_eq!(refusal(ReasonCode::NotAuthorized).verdict, Verdict::Never);
         assert_eq!(refusal(ReasonCode::UnspecifiedError).verdict, Verdict::Unclear);
+        assert_eq!(farewell(ReasonCode::MessageRateTooHigh).verdict, Verdict::NotNow);
     }
 }

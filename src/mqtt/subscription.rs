@@ -8,13 +8,14 @@ use tokio::time::timeout;
 
 use super::client;
 use super::endpoint::Endpoint;
+use crate::events::Refusal;
 
 /// Some topics, subscribed to on one connection. A reader that is slow holds up nobody: what does not fit into the queue
 /// is dropped, and the reader is told so.
 pub struct Subscription {
     /// `None` only when it is being dropped.
     client: Option<AsyncClient>,
-    lost: watch::Receiver<Option<String>>,
+    lost: watch::Receiver<Option<Refusal>>,
     queue: mpsc::Receiver<Message>,
     has_overflowed: Arc<AtomicBool>,
 }
@@ -95,7 +96,7 @@ impl Subscription {
         tokio::select! {
             biased;
             Some(message) = self.queue.recv() => Ok(Delivery::Message(message)),
-            reason = client::ended(self.lost.clone()) => Err(reason),
+            loss = client::ended(self.lost.clone()) => Err(loss.reason),
         }
     }
 
