@@ -8,14 +8,15 @@ URL is http://localhost:8000 by default, BROKER (mqtt://user:password@host:1883)
 
 * Subscribe first, then read the list, then apply the events after the revision of its FIRST page.
 * Revisions are dense: an event that is not the next one shows a gap. Silence after any message, the retained head on
-  the topic `sensors` included, is when to look for a lost tail.
+  the topic `sensors` included, is when to look for a lost tail. The head comes every 5 s: without it, look now and then.
 * MQTT only hints, the log decides: GET /events?after= fills a gap, and 410 means that the list is to be read again.
 """
-import json, math, queue, sys, time, urllib.error, urllib.request
+import json, queue, sys, time, urllib.error, urllib.request
 from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as mqtt
 
-SILENCE_LIMIT_S = 2  # how long nothing may come after a message before the log is asked, once
+SILENCE_LIMIT_S = 2  # how long nothing may come after a message before the log is asked
+NO_HEAD_LIMIT_S = 10  # how long after that, and from the beginning: nobody may tell us anything
 
 
 class StartOver(Exception):
@@ -104,7 +105,7 @@ class Mirror:
 
     def take(self, client, messages):
         """Takes what comes over one connection."""
-        ask_at = math.inf
+        ask_at = time.monotonic() + NO_HEAD_LIMIT_S
         while client.is_connected():
             try:
                 message = json.loads(messages.get(timeout=0.5))
@@ -114,7 +115,7 @@ class Mirror:
             except queue.Empty:
                 if time.monotonic() > ask_at:
                     self.catch_up()
-                    ask_at = math.inf
+                    ask_at = time.monotonic() + NO_HEAD_LIMIT_S
 
     def apply(self, event):
         """Whether the event is in; if not, events before it are missing, or it is of another epoch."""

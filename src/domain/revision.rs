@@ -80,7 +80,7 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A place in the log that survives a restore being noticed: `{epoch}.{revision}`, e.g. `k3f9q2vt.42`.
+/// A place in the log that survives a restore being noticed: `{epoch}.{revision}`, e.g. `k3f7q2vt.42`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The life of the store.
@@ -93,7 +93,7 @@ impl FromStr for Cursor {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "a cursor is {epoch}.{revision}, e.g. k3f9q2vt.42";
+        const SHAPE: &str = "a cursor is {epoch}.{revision}, e.g. k3f7q2vt.42";
         let (epoch, digits) = text.split_once('.').ok_or(SHAPE)?;
         let canonical = !digits.is_empty()
             && digits.bytes().all(|b| b.is_ascii_digit())

@@ -28,8 +28,8 @@ pub(super) struct Keeper {
     must_load: bool,
     /// Since when more is known to exist than is here, without progress.
     behind_since: Option<Instant>,
-    /// When the last message came, unless the log was asked after it.
-    silent_since: Option<Instant>,
+    /// When to ask the log if nothing comes until then.
+    silence_ends_at: Instant,
 }
 
 /// Why the following of the events ended.
@@ -46,10 +46,13 @@ const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How long the head may be ahead without an event arriving, before the log is asked.
 const TAIL_PATIENCE: Duration = Duration::from_secs(1);
-/// How long no message may come after the last one, before the log is asked, once. A broker whose queue for us is full
+/// How long no message may come after the last one, before the log is asked. A broker whose queue for us is full
 /// drops events *and* the head that would tell of them, but not what is in the queue: so something comes, and then
 /// nothing.
 const SILENCE_LIMIT: Duration = Duration::from_secs(3);
+/// How long nothing may come after that, and from the beginning, before it is asked again. The head comes every five seconds, unless the
+/// service is gone, its way to the broker is cut, or this is another broker, or one that lets us read nothing and does not say so.
+const NO_HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// Messages that are held while the list is read; more are dropped, and found missing.
 const MAX_HELD: usize = 4096;
 
@@ -63,7 +66,7 @@ impl Keeper {
             loading: None,
             must_load: true,
             behind_since: None,
-            silent_since: None,
+            silence_ends_at: Instant::now(),
         }
     }
 
@@ -110,7 +113,7 @@ impl Keeper {
                 () = at(self.ask_at()) => Delivery::Missed,
                 delivery = subscription.next() => delivery?,
             };
-            self.silent_since = Some(Instant::now());
+            self.silence_ends_at = Instant::now() + SILENCE_LIMIT;
             match delivery {
                 Delivery::Missed => self.catch_up(events).await?,
                 Delivery::Message(message) if message.topic == head_topic => self.take_head(&message),
@@ -148,6 +151,7 @@ impl Keeper {
         self.loading = Some(state);
         self.must_load = false;
         self.behind_since = None;
+        self.silence_ends_at = Instant::now() + NO_HEAD_LIMIT;
         self.show_when_settled();
         Ok(())
     }
@@ -155,7 +159,7 @@ impl Keeper {
     /// Reads the log from where the mirror is to its head.
     async fn catch_up(&mut self, events: &str) -> Result<(), Trouble> {
         self.behind_since = None;
-        self.silent_since = None;
+        self.silence_ends_at = Instant::now() + NO_HEAD_LIMIT;
         loop {
             let Some(cursor) = self.cursor() else { return Ok(()) };
             let page = match self.service.events_after(events, &cursor).await? {
@@ -226,8 +230,7 @@ impl Keeper {
     /// When to ask the log whether something is missing; never without gap detection.
     fn ask_at(&self) -> Option<Instant> {
         let behind = self.behind_since.map(|since| since + TAIL_PATIENCE);
-        let silent = self.silent_since.map(|since| since + SILENCE_LIMIT);
-        let ask_at = behind.into_iter().chain(silent).min();
+        let ask_at = behind.into_iter().chain([self.silence_ends_at]).min();
         ask_at.filter(|_| self.gaps == Gaps::Detected)
     }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sensorcast::mirror::{Mirror, MirrorOptions};
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{Link, Mosquitto, Process, Settings, Subscriber, Traffic, Version, eventually, free_port};
@@ -134,4 +136,29 @@ async fn a_broker_that_does_not_let_the_service_in_gets_every_event_when_it_does
     link.set(Traffic::Flows);
     drained(&service).await;
     checker.check(&service, &ledger, &mut witnesses, &[]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_goes_by_the_log_while_the_service_cannot_reach_the_broker() {
+    let mosquitto = Mosquitto::start().await;
+    let link = Link::to(mosquitto.addr()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let service = start_service(folder.path(), &link.url()).await;
+    let mut options = MirrorOptions::new(service.public_url.parse().unwrap());
+    options.mqtt = Some(mosquitto.url().parse().unwrap());
+    let mut mirror = Mirror::start(options).unwrap();
+    service.put("/sensors/s1", &json!({"value": 1})).await.expect(201);
+    drained(&service).await;
+    link.set(Traffic::Cut);
+    eventually("the broker is out of reach", async || !is_connected(&service).await).await;
+    for value in 2..=3 {
+        let put = service.put("/sensors/s1", &json!({"value": value})).await.expect(200);
+        let revision = put.json()["revision"].as_i64().unwrap();
+        let reached = async {
+            while mirror.snapshot().is_none_or(|now| now.revision.get() < revision) {
+                mirror.changed().await;
+            }
+        };
+        assert!(timeout(CATCH_UP_LIMIT, reached).await.is_ok(), "{value}");
+    }
 }

@@ -288,7 +288,7 @@ fn writable(representation: &Value, body: &Value) -> Value {
         .collect()
 }
 
-/// `"k3f9q2vt.42"` → 42
+/// `"k3f7q2vt.42"` → 42
 fn revision_of(tag: &str) -> i64 {
     let (_, revision) = tag.trim_matches('"').split_once('.').expect("a tag");
     revision.parse().expect("a revision")
