@@ -1,6 +1,8 @@
 use crate::domain::Epoch;
 
 const PREFIX: &str = "sensorcast-";
+/// Before the number of another one.
+const OTHER: char = '.';
 
 /// The relay's client id: the same for every connection of one store, another for every store. Short enough for every
 /// broker (MQTT 5 §3.1.3.1: 23 bytes).
@@ -8,9 +10,15 @@ pub(super) fn of(epoch: &Epoch) -> String {
     format!("{PREFIX}{epoch}")
 }
 
+/// The one that it takes instead, on this attempt, when somebody else may have that.
+pub(super) fn other(client_id: &str, attempt: u32) -> String {
+    format!("{client_id}{OTHER}{attempt}")
+}
+
 /// Whether an id looks like a relay's: of any epoch, because the built-in broker outlives a restore.
 #[cfg(feature = "broker")]
 pub(super) fn is_relays(client_id: &str) -> bool {
     let epoch = client_id.strip_prefix(PREFIX);
+    let epoch = epoch.and_then(|epoch| epoch.split(OTHER).next());
     epoch.is_some_and(|epoch| epoch.parse::<Epoch>().is_ok())
 }

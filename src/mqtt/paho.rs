@@ -76,7 +76,7 @@ impl PahoSink {
     fn client_id(&self) -> String {
         match self.short_lives.load(Ordering::Relaxed) {
             0 => self.client_id.clone(),
-            count => format!("{}.{count}", self.client_id),
+            count => client_id::other(&self.client_id, count),
         }
     }
 

@@ -85,6 +85,31 @@ async fn a_foreign_publish_below_sensors_is_refused_and_reaches_nobody() {
     broker.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_built_in_broker_retains_no_large_message_and_not_many() {
+    let broker = Broker::start(&config(1)).await.unwrap();
+    let port = broker.local_addr().port();
+    let (client, mut events) = AsyncClient::new(v5_options("hoarder", port), 10);
+    let large = vec![b'x'; 200 << 10];
+    let messages = [("large".to_owned(), large)].into_iter();
+    let messages = messages.chain((0..1_001).map(|number| (format!("small/{number:04}"), b"x".to_vec())));
+    for (topic, payload) in messages {
+        client.publish(topic, QoS::AtLeastOnce, true, payload).await.unwrap();
+        puback(&mut events).await;
+    }
+    let mut subscriber = Subscriber::v5(port, "#", 1).await;
+    client.publish("end", QoS::AtLeastOnce, false, "x").await.unwrap();
+    puback(&mut events).await;
+    let mut retained = Vec::new();
+    while retained.last().is_none_or(|topic| topic != "end") {
+        retained.push(subscriber.next().await.topic);
+    }
+    assert!(!retained.contains(&"large".to_owned()));
+    // Those of the broker itself are among them, and not sent.
+    assert!((900..=1_001).contains(&retained.len()), "{}", retained.len());
+    broker.shutdown().await;
+}
+
 async fn puback(events: &mut EventLoop) -> PubAckReason {
     loop {
         if let Event::Incoming(Packet::PubAck(puback)) = timeout(LIMIT, events.poll()).await.unwrap().unwrap() {
@@ -100,8 +125,13 @@ async fn nobody_gets_into_the_built_in_broker_with_the_relays_client_id() {
     let log = MemoryLog::with_events(1);
     let publisher = Publisher::start(&log, broker.endpoint()).await;
     publisher.reaches(1).await;
-    for (user, password) in [(None, ""), (Some("sensorcast-relay"), "guess")] {
-        let mut options = v5_options(&relay_id(), port);
+    let other = format!("{}.1", relay_id());
+    for (id, user, password) in [
+        (&relay_id(), None, ""),
+        (&relay_id(), Some("sensorcast-relay"), "guess"),
+        (&other, None, ""),
+    ] {
+        let mut options = v5_options(id, port);
         if let Some(user) = user {
             options.set_credentials(user, password);
         }

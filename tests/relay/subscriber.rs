@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -46,7 +47,11 @@ impl Subscriber {
     /// A subscriber of MQTT 5; returns after the SUBACK.
     pub async fn v5(port: u16, filter: &str, qos: u8) -> Self {
         let (forward, received) = mpsc::unbounded_channel();
-        let (client, mut events) = rumqttc::v5::AsyncClient::new(v5_options("subscriber-5", port), 10);
+        // Ids of their own: the library of the built-in broker is known to forget the retained messages at times for one who
+        // takes over the connection of another.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let id = format!("subscriber-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let (client, mut events) = rumqttc::v5::AsyncClient::new(v5_options(&id, port), 10);
         let qos = rumqttc::v5::mqttbytes::qos(qos).unwrap();
         client.subscribe(filter, qos).await.unwrap();
         let mut pending = Vec::new();

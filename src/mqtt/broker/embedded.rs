@@ -36,11 +36,16 @@ const SESSION_EXPIRY: Duration = Duration::from_hours(1);
 /// What is queued for one client that is away, and then no more: the event log is there for the rest.
 const MAX_QUEUED_MESSAGES: usize = 2_000;
 const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// Retained messages that others may leave here, and the bytes of one; a state has less than 100 KiB.
+const MAX_RETAINED_MESSAGES: usize = 1_000;
+const MAX_RETAINED_BYTES: usize = 128 << 10;
 /// What is queued for one client that is connected and slow. Small, because the publisher waits for a while when it is
 /// full.
 const CLIENT_CHANNEL_CAPACITY: usize = 1_000;
 /// The same when states are retained: a new subscriber to all of them gets what fits, and the library drops the rest.
 const CLIENT_CHANNEL_CAPACITY_FOR_STATES: usize = 100_000;
+/// In the library's words.
+const UNLIMITED: usize = 0;
 /// How often expired sessions are removed.
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 /// How long a start may take; a stop has the same time before it is forced.
@@ -182,10 +187,11 @@ impl Task {
 }
 
 fn broker_config(config: &MqttConfig) -> BrokerConfig {
-    let client_channel_capacity = if config.retain_state {
-        CLIENT_CHANNEL_CAPACITY_FOR_STATES
+    // With states there are as many retained messages as sensors, and what others left must not keep them out.
+    let (client_channel_capacity, max_retained_messages) = if config.retain_state {
+        (CLIENT_CHANNEL_CAPACITY_FOR_STATES, UNLIMITED)
     } else {
-        CLIENT_CHANNEL_CAPACITY
+        (CLIENT_CHANNEL_CAPACITY, MAX_RETAINED_MESSAGES)
     };
     // Without persistence there are no queues for clients that are away; in memory it needs no files.
     let storage = StorageConfig::new()
@@ -200,6 +206,8 @@ fn broker_config(config: &MqttConfig) -> BrokerConfig {
         .with_max_clients(MAX_CLIENTS)
         .with_max_packet_size(MAX_PACKET_BYTES)
         .with_session_expiry(SESSION_EXPIRY)
+        .with_max_retained_messages(max_retained_messages)
+        .with_max_retained_message_size(MAX_RETAINED_BYTES)
         .with_client_channel_capacity(client_channel_capacity)
         .with_storage(storage)
 }
