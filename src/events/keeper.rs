@@ -172,12 +172,13 @@ impl Keeper {
     /// Every state of the sweep is answered.
     pub(super) fn swept(&mut self) {
         let elapsed_ms = self.started_at.elapsed().as_millis();
-        match self.mark_limit {
-            None => info!(states = self.swept, elapsed_ms, "the retained states are complete"),
-            Some(_) => warn!(
+        if self.mark_limit.is_none() {
+            info!(states = self.swept, elapsed_ms, "the retained states are complete");
+        } else {
+            warn!(
                 states = self.swept,
-                elapsed_ms, "the retained states are complete but for those that the broker refuses"
-            ),
+                elapsed_ms, "the retained states are complete but for those that were left out"
+            );
         }
         self.marked = None;
         self.stage = Stage::Complete;

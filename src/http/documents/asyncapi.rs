@@ -111,7 +111,8 @@ fn channels(links: &LinkBase, delivery: Delivery) -> Json {
             "title": "Head and presence",
             "description": "One retained message: whether the service publishes, and the newest revision, refreshed \
                 within 5 seconds of a change. Whoever has an older revision has missed events. The Last Will puts \
-                `offline` here when the broker loses the service.",
+                `offline` here when the broker loses the service, with the revision of when it had connected: while \
+                nobody is `online`, only the log tells what is missing.",
             "servers": [{"$ref": "#/servers/broker"}],
             "messages": {"presence": {"$ref": "#/components/messages/presence"}},
         },

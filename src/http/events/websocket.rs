@@ -55,7 +55,11 @@ pub(super) fn answer(
 }
 
 fn refused(error: HandshakeError) -> Problem {
-    let problem = Problem::new(&problem::MALFORMED_REQUEST, format!("WebSocket: {error}"));
+    let detail = match error {
+        HandshakeError::BadWebsocketKey => "Sec-WebSocket-Key: is needed, once".to_owned(),
+        other => format!("WebSocket: {other}"),
+    };
+    let problem = Problem::new(&problem::MALFORMED_REQUEST, detail);
     // RFC 6455 §4.4.
     problem.with_header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
 }
