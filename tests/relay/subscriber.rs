@@ -46,10 +46,10 @@ impl Drop for Subscriber {
 impl Subscriber {
     /// A subscriber of MQTT 5; returns after the SUBACK.
     pub async fn v5(port: u16, filter: &str, qos: u8) -> Self {
-        let (forward, received) = mpsc::unbounded_channel();
         // Ids of their own: the library of the built-in broker is known to forget the retained messages at times for one who
         // takes over the connection of another.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let (forward, received) = mpsc::unbounded_channel();
         let id = format!("subscriber-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (client, mut events) = rumqttc::v5::AsyncClient::new(v5_options(&id, port), 10);
         let qos = rumqttc::v5::mqttbytes::qos(qos).unwrap();
