@@ -264,8 +264,9 @@ impl Sweep {
             }
             Self::All { retained, after } if retained.is_empty() => {
                 let states = log.states_after(*after, PAGE).await?;
+                // Fewer than were asked for may be all that fit into a page, and not all that there are.
+                let is_last = states.is_empty();
                 *after = states.last().map(|state| state.sensor);
-                let is_last = states.len() < PAGE as usize;
                 Ok(Some(Step { states, is_last }))
             }
             Self::All { retained, .. } => {

@@ -26,7 +26,8 @@ pub trait EventLog: Clone + Send + Sync + 'static {
     /// What is true of these sensors now, in the order asked for. What is read later is never older.
     fn states(&self, sensors: &[SensorId]) -> impl Future<Output = Result<Vec<SensorState>, Self::Error>> + Send;
 
-    /// The sensors that there are now after the id `after`, in the order of their ids, `limit` at most.
+    /// The sensors that there are now after the id `after`, in the order of their ids, `limit` at most, and fewer where they are large;
+    /// none only where there is none.
     fn states_after(
         &self,
         after: Option<SensorId>,

@@ -133,6 +133,8 @@ impl MemoryLog {
     }
 }
 
+/// So many states are a page, as if they were large.
+const MOST_STATES: usize = 100;
 /// What happens between a read and the sending of what was read.
 const READ_TIME: Duration = Duration::from_millis(1);
 
@@ -188,7 +190,7 @@ impl EventLog for MemoryLog {
         let states = ((after + 1)..=self.sensors)
             .map(|sensor| self.sensor_state(sensor))
             .filter(|state| state.representation.is_some())
-            .take(limit as usize)
+            .take((limit as usize).min(MOST_STATES))
             .collect();
         sleep(READ_TIME).await;
         Ok(states)
