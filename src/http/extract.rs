@@ -1,6 +1,7 @@
 //! What a handler takes from a request, parsed once: the sensor in the path, the query, the body.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -25,7 +26,7 @@ use super::idempotency;
 use super::negotiation::{media_type_of, require_acceptable};
 use super::problem::{self, Problem};
 use crate::config::HttpLimits;
-use crate::domain::{SensorRef, Timestamp};
+use crate::domain::{Fault, SensorRef, Timestamp};
 use crate::store::Once;
 use crate::wire::json;
 
@@ -140,36 +141,38 @@ pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Str
     }
 }
 
-/// All that is wrong with a query. Serde stops at the first: without that one, there may be a next.
+/// What is wrong with a query, the first [`Fault::MAX_COUNT`]. Serde stops at the first: without that one, there may be a next.
 fn faults_of<T: DeserializeOwned + Validate>(query: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+    let (mut faults, mut names, mut pairs) = (Vec::new(), HashSet::new(), Vec::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if pairs.iter().any(|(known, _)| *known == name) {
-            faults.push(format!("{name}: it is there twice"));
-        } else {
+        if names.insert(name.clone()) {
             pairs.push((name, value));
+        } else {
+            faults.push(format!("{name}: it is there twice"));
         }
     }
-    loop {
+    // Each round reads the whole query again, and tells all that there could be.
+    while faults.len() < Fault::MAX_COUNT {
         let rest = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&pairs)
             .finish();
         match parse_parameters::<T>(&rest) {
             Ok(parameters) => {
                 faults.extend(parameters.validate().err().map(|errors| errors.to_string()));
-                return faults;
+                break;
             }
             Err((name, fault)) => {
                 faults.push(fault);
                 let count = pairs.len();
                 pairs.retain(|(known, _)| *known != name);
                 if pairs.len() == count {
-                    return faults;
+                    break;
                 }
             }
         }
     }
+    faults.truncate(Fault::MAX_COUNT);
+    faults
 }
 
 /// As a `T`, or the first parameter that is wrong and what is wrong with it.

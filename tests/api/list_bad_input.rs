@@ -191,3 +191,17 @@ async fn every_wrong_query_parameter_is_named_and_what_is_allowed_said() {
     }
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_wrong_query_parameters_the_first_32_are_told() {
+    let service = Service::start().await;
+    let unknown: Vec<_> = (0..1_500).map(|number| format!("p{number}")).collect();
+    let twice = vec!["limit=1"; 900];
+    for query in [unknown.join("&"), twice.join("&")] {
+        let refused = service.get(&format!("/sensors?{query}")).await.expect(400);
+        let faults = refused.problem().detail.matches(": it is there twice").count()
+            + refused.problem().detail.matches(": no such parameter").count();
+        assert_eq!(faults, 32, "{} bytes", refused.body.len());
+    }
+    service.finish().await;
+}
