@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
-use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch, with_suffix};
+use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch, real_path, with_suffix};
 use super::{OpenError, StoreError};
 use crate::domain::{Epoch, Revision};
 use crate::failpoint::reach;
@@ -106,6 +106,8 @@ pub async fn backup(path: &Path, copy: &Path) -> Result<(), BackupError> {
 /// last step, the new name of a complete file, the store is what it was.
 pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> {
     let _lock = lock(path)?;
+    // A link stays, and what it leads to is replaced: beside that, where the name can change in one step.
+    let path = &real_path(path);
     let next = path.with_added_extension("restoring");
     remove_database(&next)?;
     let made = make_next(copy, &next).await;

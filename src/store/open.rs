@@ -234,7 +234,7 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
 }
 
 /// The path without links, also when the last of them leads to a file that is still to be made.
-fn real_path(path: &Path) -> PathBuf {
+pub(super) fn real_path(path: &Path) -> PathBuf {
     const MAX_LINKS: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {

@@ -258,3 +258,18 @@ fn a_backup_that_cannot_be_written_names_where_it_was_to_go_and_leaves_nothing()
             .all(|name| !name.to_string_lossy().contains("partial"))
     );
 }
+
+#[test]
+fn a_link_to_the_store_stays_a_link_when_it_is_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (link, store) = (folder.path().join("sensorcast.db"), folder.path().join("disk/store.db"));
+    std::fs::create_dir(folder.path().join("disk")).unwrap();
+    std::os::unix::fs::symlink("disk/store.db", &link).unwrap();
+    succeeds(&run(folder.path(), &["migrate"]));
+    succeeds(&run(folder.path(), &["backup", "copy.db"]));
+    let replaced = std::fs::metadata(&store).unwrap().ino();
+    succeeds(&run(folder.path(), &["restore", "copy.db"]));
+    assert!(link.is_symlink());
+    assert_ne!(std::fs::metadata(&store).unwrap().ino(), replaced);
+    assert!(!folder.path().join("disk/store.db.restoring").exists());
+}
