@@ -123,7 +123,8 @@ impl<'a> AcceptedCodings<'a> {
     }
 
     /// The coding for a body of so many bytes.
-    fn best_for(&self, bytes: usize) -> Coding {
+    #[must_use]
+    pub fn best_for(&self, bytes: usize) -> Coding {
         if bytes < SHORTEST_BYTES && self.quality(Coding::Identity) > Some(0) {
             Coding::Identity
         } else {
@@ -158,9 +159,6 @@ fn range(item: &str) -> Option<(&str, u16)> {
 ///
 /// Only what is complete is compressed: a stream of events goes out as it comes.
 pub async fn encode(request: &RequestHead, mut response: HttpResponse) -> HttpResponse {
-    if response.status() == StatusCode::NOT_MODIFIED {
-        return tagged(request, response);
-    }
     let is_complete = matches!(response.body().size(), BodySize::Sized(1..));
     if !is_complete || !is_text(response.headers()) {
         return response;
@@ -188,19 +186,6 @@ pub async fn encode(request: &RequestHead, mut response: HttpResponse) -> HttpRe
     }
     let bytes = compress(coding, bytes, head.headers_mut()).await;
     head.set_body(BoxBody::new(bytes))
-}
-
-/// Gives a 304 the tag of what a 200 would have sent.
-fn tagged(request: &RequestHead, mut response: HttpResponse) -> HttpResponse {
-    let coding = AcceptedCodings::of(request.headers()).best().unwrap_or_default();
-    let tag = response
-        .headers()
-        .get(header::ETAG)
-        .filter(|_| coding != Coding::Identity);
-    if let Some(tag) = tag.and_then(|tag| conditional::encoded(tag, coding)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response
 }
 
 async fn compress(coding: Coding, bytes: Bytes, headers: &mut HeaderMap) -> Bytes {

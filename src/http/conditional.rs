@@ -5,20 +5,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderName, HeaderValue, HttpDate};
 
 use super::HttpState;
-use super::coding::{AcceptedCodings, Coding};
-use super::variant::{Form, Variant};
+use super::coding::Coding;
+use super::variant::Variant;
 use crate::domain::{Cursor, Epoch, Precondition, Revision, Tags, Timestamp};
 
 /// The strong tag of a revision: `"{epoch}.{revision}"`.
 #[must_use]
 pub fn etag(epoch: &Epoch, revision: Revision) -> HeaderValue {
-    etag_of_form(epoch, revision, Form::Json)
+    etag_of(epoch, revision, Variant::default())
 }
 
-/// The strong tag of a revision in this form, not compressed: `"{epoch}.{revision}"` and a suffix.
+/// The strong tag of a representation of a revision: `"{epoch}.{revision}"` and a suffix.
 #[must_use]
-pub fn etag_of_form(epoch: &Epoch, revision: Revision, form: Form) -> HeaderValue {
-    let tag = format!("\"{epoch}.{revision}{}\"", form.suffix());
+pub fn etag_of(epoch: &Epoch, revision: Revision, variant: Variant) -> HeaderValue {
+    let tag = format!("\"{epoch}.{revision}{variant}\"");
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
@@ -48,13 +48,10 @@ pub fn of_write(headers: &HeaderMap, state: &HttpState) -> Precondition {
     }
 }
 
-/// The precondition of a request that reads in this form, and in the coding that it likes best.
+/// The precondition of a request that would get this representation.
 #[must_use]
-pub fn of_read(headers: &HeaderMap, form: Form, state: &HttpState) -> Precondition {
-    let coding = AcceptedCodings::of(headers).best().unwrap_or_default();
-    precondition(headers, state.store.epoch(), |variant| {
-        variant == Variant { form, coding }
-    })
+pub fn of_read(headers: &HeaderMap, wanted: Variant, state: &HttpState) -> Precondition {
+    precondition(headers, state.store.epoch(), |variant| variant == wanted)
 }
 
 /// The precondition of a request to a store of this epoch, for what is meant.

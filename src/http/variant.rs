@@ -4,10 +4,10 @@
 use std::fmt;
 
 use actix_web::HttpMessage;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap};
 use bytes::Bytes;
 
-use super::coding::Coding;
+use super::coding::{AcceptedCodings, Coding};
 use super::negotiation;
 use super::problem::{self, Problem};
 use crate::wire::{csv, hal, xml};
@@ -140,6 +140,14 @@ fn unwritable(error: &anyhow::Error) -> Problem {
 }
 
 impl Variant {
+    /// The representation that this request would get. `bytes` is its length where it may be too short to be compressed.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, form: Form, bytes: Option<usize>) -> Self {
+        let codings = AcceptedCodings::of(headers);
+        let coding = bytes.map_or_else(|| codings.best().unwrap_or_default(), |bytes| codings.best_for(bytes));
+        Self { form, coding }
+    }
+
     /// The representation with this suffix.
     #[must_use]
     pub fn of_suffix(suffix: &str) -> Option<Self> {
@@ -152,6 +160,16 @@ impl Variant {
         variants
             .into_iter()
             .find(|variant| suffix.strip_prefix(variant.form.suffix()) == Some(variant.coding.suffix()))
+    }
+}
+
+/// Not compressed.
+impl From<Form> for Variant {
+    fn from(form: Form) -> Self {
+        Self {
+            form,
+            ..Self::default()
+        }
     }
 }
 

@@ -173,3 +173,26 @@ async fn a_problem_and_a_written_sensor_are_compressed_as_well() {
     assert_eq!(made.etag(), tag);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_304_of_what_is_too_short_to_be_compressed_has_the_tag_of_the_200() {
+    let service = Service::start().await;
+    service.create(&json!({"name": "s1", "value": 21.5})).await;
+    for (path, form) in [
+        ("/sensors/s1/value", "application/json"),
+        ("/sensors/s1/value", "text/plain"),
+        ("/sensors?fields=name", "text/csv"),
+    ] {
+        let headers = [("accept", form), ("accept-encoding", "gzip")];
+        let tag = read(&service, path, &headers).await.expect(200).etag();
+        assert!(!tag.contains("gzip"), "{tag}");
+        for condition in [tag.as_str(), "*"] {
+            let headers = [headers[0], headers[1], ("if-none-match", condition)];
+            assert_eq!(read(&service, path, &headers).await.expect(304).etag(), tag, "{path}");
+        }
+        let compressed = tag.strip_suffix('"').unwrap().to_owned() + "-gzip\"";
+        let headers = [headers[0], headers[1], ("if-none-match", &compressed)];
+        assert_eq!(read(&service, path, &headers).await.expect(200).etag(), tag, "{path}");
+    }
+    service.finish().await;
+}

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{list_precondition_failed, not_modified, respond};
 use crate::domain::{Cursor, Revision, Start, Unmet};
 use crate::http::problem::{self, Problem, problem_responses};
-use crate::http::variant::Form;
+use crate::http::variant::{Form, Variant};
 use crate::http::{HttpState, conditional};
 use crate::store::Page;
 use crate::wire::hal::HalForm;
@@ -64,14 +64,26 @@ pub async fn list(asked: ListRequest, request: HttpRequest, state: Data<HttpStat
         asked.require_rows()?;
     }
     // The head first: a page that is read later may be newer than its tag, never older.
-    let precondition = conditional::of_read(request.headers(), form, &state);
     let known_head = *state.store.head().borrow();
-    match precondition.check_list(known_head) {
+    // Only rows may be too short to be compressed, which their tag tells: they come before the tag.
+    let rows = match form {
+        Form::Csv => Some(page(&asked, form, known_head, &state).await?),
+        _ => None,
+    };
+    let (head, bytes) = match &rows {
+        Some((head, page)) => (*head, Some(page.body.len())),
+        None => (known_head, None),
+    };
+    let variant = Variant::of(request.headers(), form, bytes);
+    match conditional::of_read(request.headers(), variant, &state).check_list(head) {
         Ok(()) => {}
-        Err(Unmet::Present | Unmet::Excluded) => return Ok(not_modified(form, known_head, &state)),
-        Err(unmet) => return Err(list_precondition_failed(unmet, known_head, form, &state)),
+        Err(Unmet::Present | Unmet::Excluded) => return Ok(not_modified(variant, head, &state)),
+        Err(unmet) => return Err(list_precondition_failed(unmet, head, form, &state)),
     }
-    let (head, page) = page(&asked, form, known_head, &state).await?;
+    let (head, page) = match rows {
+        Some(rows) => rows,
+        None => page(&asked, form, head, &state).await?,
+    };
     let mut response = respond(form, StatusCode::OK, head, page.body, &state);
     response.headers_mut().insert(header::LINK, page.link);
     Ok(response)

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::negotiation::BY_FORM_AND_CODING;
 use super::problem::{self, Problem};
-use super::variant::Form;
+use super::variant::{Form, Variant};
 use super::{HttpState, conditional};
 use crate::clock::system_now;
 use crate::domain::{Refusal, Revision, SensorId, SensorRef, Unmet, Version};
@@ -59,22 +59,23 @@ fn respond(
     body: impl Into<Bytes>,
     state: &HttpState,
 ) -> HttpResponse {
-    tagged(form, status, revision, state)
+    // Told apart by its coding once it is compressed.
+    tagged(form.into(), status, revision, state)
         .content_type(form.content_type())
         .body(body.into())
 }
 
 /// The answer to a client that has what is true at `revision` (RFC 9110 §15.4.5).
-fn not_modified(form: Form, revision: Revision, state: &HttpState) -> HttpResponse {
-    tagged(form, StatusCode::NOT_MODIFIED, revision, state).finish()
+fn not_modified(variant: Variant, revision: Revision, state: &HttpState) -> HttpResponse {
+    tagged(variant, StatusCode::NOT_MODIFIED, revision, state).finish()
 }
 
-fn tagged(form: Form, status: StatusCode, revision: Revision, state: &HttpState) -> HttpResponseBuilder {
+fn tagged(variant: Variant, status: StatusCode, revision: Revision, state: &HttpState) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response
         .insert_header((
             header::ETAG,
-            conditional::etag_of_form(state.store.epoch(), revision, form),
+            conditional::etag_of(state.store.epoch(), revision, variant),
         ))
         .insert_header((header::CACHE_CONTROL, NO_CACHE))
         .insert_header((header::VARY, BY_FORM_AND_CODING));
@@ -158,7 +159,10 @@ fn of_refusal(
 /// A condition on the list that does not hold; `head` is the newest revision, which the list is of.
 fn list_precondition_failed(unmet: Unmet, head: Revision, form: Form, state: &HttpState) -> Problem {
     Problem::new(&problem::PRECONDITION_FAILED, unmet_by(unmet, "list"))
-        .with_header(header::ETAG, conditional::etag_of_form(state.store.epoch(), head, form))
+        .with_header(
+            header::ETAG,
+            conditional::etag_of(state.store.epoch(), head, form.into()),
+        )
         .with_link(Link::new("latest-version", state.links().url("/sensors")))
 }
 

@@ -1,7 +1,7 @@
 //! `GET /sensors/{sensor}`
 
 use actix_http::Request;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, route};
@@ -14,7 +14,7 @@ use crate::domain::{Precondition, Refusal, Revision, SensorId, SensorRef, Versio
 use crate::http::events;
 use crate::http::extract::{Parameters, SensorPath, digits};
 use crate::http::problem::{self, Problem, problem_responses};
-use crate::http::variant::Form;
+use crate::http::variant::{Form, Variant};
 use crate::http::{HttpState, conditional};
 use crate::store::{Past, Record, StoreError};
 use crate::wire::hal::HalForm;
@@ -81,11 +81,7 @@ pub async fn read(
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let form = Form::choose(&request, &Form::OF_SENSOR)?;
-    let read = SensorRead {
-        precondition: conditional::of_read(request.headers(), form, &state),
-        target,
-        form,
-    };
+    let read = SensorRead::in_form(form, target, request.headers(), &state);
     match query.0.revision {
         None => read.present(&state).await,
         Some(revision) => {
@@ -98,11 +94,21 @@ pub async fn read(
 /// A GET of a sensor, understood.
 pub struct SensorRead {
     target: SensorRef,
-    form: Form,
+    variant: Variant,
     precondition: Precondition,
 }
 
 impl SensorRead {
+    fn in_form(form: Form, target: SensorRef, headers: &HeaderMap, state: &HttpState) -> Self {
+        // Its links alone are long enough to be compressed.
+        let variant = Variant::of(headers, form, None);
+        Self {
+            target,
+            variant,
+            precondition: conditional::of_read(headers, variant, state),
+        }
+    }
+
     /// Of a sensor as it is, without what only a route finds; `None` leaves the request to [`read`].
     pub fn of(request: &Request, state: &HttpState) -> Option<Self> {
         if *request.method() != Method::GET || request.uri().query().is_some() {
@@ -111,11 +117,7 @@ impl SensorRead {
         // What is encoded in some way is neither an id nor a name.
         let target = request.path().strip_prefix("/sensors/")?.parse().ok()?;
         let form = Form::choose(request, &Form::OF_SENSOR).ok()?;
-        Some(Self {
-            target,
-            form,
-            precondition: conditional::of_read(request.head().headers(), form, state),
-        })
+        Some(Self::in_form(form, target, request.head().headers(), state))
     }
 
     /// The answer, where the sensor is in memory and nothing is wrong with it.
@@ -145,16 +147,16 @@ impl SensorRead {
     ) -> Result<HttpResponse, Problem> {
         let Self {
             target,
-            form,
+            variant,
             precondition,
         } = self;
         let (id, version) = found;
         let response = if is_unchanged(found, precondition, target, state)? {
-            not_modified(*form, version.revision, state)
+            not_modified(*variant, version.revision, state)
         } else {
             let record = record()?;
-            let body = form.of_sensor(record.representation.clone())?;
-            represent_as(*form, StatusCode::OK, &record, body, state)
+            let body = variant.form.of_sensor(record.representation.clone())?;
+            represent_as(variant.form, StatusCode::OK, &record, body, state)
         };
         Ok(located(response, canonical(target, query, id, state)))
     }

@@ -9,7 +9,7 @@ use super::{not_modified, read, represent_as};
 use crate::domain::{self, EventForm, MeasuredAt, Moment, Precondition, Properties, Sensor, SensorRef};
 use crate::http::extract::{Body, Input, NoParameters, Parameters, Report, SensorPath};
 use crate::http::problem::{self, Problem, problem_responses};
-use crate::http::variant::Form;
+use crate::http::variant::{Form, Variant};
 use crate::http::{HttpState, conditional};
 use crate::store::Record;
 use crate::wire::input;
@@ -58,16 +58,17 @@ pub async fn read_value(
 ) -> Result<HttpResponse, Problem> {
     let SensorPath(target) = path;
     let form = Form::choose(&request, &Form::OF_VALUE)?;
-    let precondition = conditional::of_read(request.headers(), form, &state);
     let record = read::get(&target, &state).await?;
     let value = shown(&record, form)?;
     // RFC 9110 §13.2.1: a condition on what is not there is none.
     let value = value.ok_or_else(|| Problem::new(&problem::NOT_FOUND, format!("the sensor {target} has no value")))?;
+    let variant = Variant::of(request.headers(), form, Some(value.len()));
+    let precondition = conditional::of_read(request.headers(), variant, &state);
     let unchanged = read::is_unchanged((record.id, record.version()), &precondition, &target, &state)?;
     let url = |id| format!("{}/value", state.links().sensor_url(&SensorRef::Id(id)));
     let canonical = matches!(target, SensorRef::Name(_)).then(|| url(record.id));
     let response = if unchanged {
-        not_modified(form, record.revision, &state)
+        not_modified(variant, record.revision, &state)
     } else {
         represent_as(form, StatusCode::OK, &record, value, &state)
     };
