@@ -25,20 +25,20 @@ const LONGEST_LABEL: usize = 18;
 
 type Instant = DateTime<Utc>;
 
-/// The picture of a history.
+/// The picture of a history; of so many newest events alone, where there are more that nobody looked at.
 ///
 /// Numbers stand on an axis with the unit, and so do texts that are numbers. When there is none, booleans and texts are the
-/// levels of the axis. What can be shown on neither is counted in the caption.
+/// levels of the axis. What can be shown on neither is counted in the caption, which tells of how many events it is, too.
 ///
 /// # Errors
 /// When the picture cannot be drawn, which writing into memory excludes.
-pub fn svg(history: &HistoryForm) -> anyhow::Result<String> {
+pub fn svg(history: &HistoryForm, of_newest: Option<usize>) -> anyhow::Result<String> {
     let chart = Chart::of(&history.points);
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        let area = caption(&area, history, &chart)?;
+        let area = caption(&area, history, &chart, of_newest)?;
         if chart.values.is_empty() {
             let place = (i32::try_from(SIZE.0 / 2)? - 60, i32::try_from(SIZE.1 / 2)? - 40);
             area.draw_text("no values in this range", &font(15).color(&INK), place)?;
@@ -209,7 +209,12 @@ fn font(size: i32) -> TextStyle<'static> {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Writes who and when on the top, and gives the rest.
-fn caption<'a>(area: &Area<'a>, history: &HistoryForm, chart: &Chart) -> anyhow::Result<Area<'a>> {
+fn caption<'a>(
+    area: &Area<'a>,
+    history: &HistoryForm,
+    chart: &Chart,
+    of_newest: Option<usize>,
+) -> anyhow::Result<Area<'a>> {
     let (top, rest) = area.split_vertically(46);
     let name = history.name.as_deref().unwrap_or(&history.sensor);
     let title = (FONT, 19, FontStyle::Bold).into_font().color(&INK);
@@ -232,6 +237,7 @@ fn caption<'a>(area: &Area<'a>, history: &HistoryForm, chart: &Chart) -> anyhow:
         };
         facts.push(format!("{} not shown, {reason}", chart.left_out));
     }
+    facts.extend(of_newest.map(|events| format!("of the newest {events} events")));
     let right = font(13).pos(plotters::style::text_anchor::Pos::new(
         plotters::style::text_anchor::HPos::Right,
         plotters::style::text_anchor::VPos::Top,

@@ -47,16 +47,20 @@ async fn the_history_comes_in_pages_and_in_ranges() {
     service.finish().await;
 }
 
+async fn batch_of_500(service: &Service, operation: impl Fn(u32) -> Value) {
+    let operations: Vec<Value> = (0..500).map(operation).collect();
+    let headers = [("content-type", "application/json"), ("prefer", "return=minimal")];
+    let body = json!({ "operations": operations }).to_string();
+    service.request("POST", "/batch", &headers, body).await.expect(200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_without_points_is_looked_through_in_pieces() {
     let service = Service::start().await;
     let sensor = service.create(&json!({"name": "s1"})).await;
     for round in 0..21 {
         let report = |index| json!({"method": "PUT", "path": "/sensors/s1/value", "body": round * 500 + index});
-        let operations: Vec<Value> = (0..500).map(report).collect();
-        let headers = [("content-type", "application/json"), ("prefer", "return=minimal")];
-        let body = json!({ "operations": operations }).to_string();
-        service.request("POST", "/batch", &headers, body).await.expect(200);
+        batch_of_500(&service, report).await;
     }
     let url = format!("{}/history?from=2099-01-01T00:00:00Z", sensor.path());
     let first = service.get(&url).await.expect(200).json();
@@ -67,5 +71,26 @@ async fn a_range_without_points_is_looked_through_in_pieces() {
         .expect(200)
         .json();
     assert_eq!((&second["points"], link(&second, "next")), (&json!([]), None));
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plot_is_of_the_newest_40000_events_at_most_and_says_so() {
+    let service = Service::start().await;
+    let path = service.create(&json!({"name": "s1", "value": 1})).await.path();
+    let change = |index: u32| json!({"method": "PATCH", "path": "/sensors/s1", "body": {"unit": format!("u{index}")}});
+    let words_of_plot = async || {
+        let url = format!("{path}/history");
+        let plot = service.request("GET", &url, &[("accept", "image/svg+xml")], "").await;
+        let text = plot.expect(200).text().to_owned();
+        let has = |words| text.contains(words);
+        (has("1 value,"), has("no values"), has("of the newest 40000 events"))
+    };
+    for _ in 0..79 {
+        batch_of_500(&service, change).await;
+    }
+    assert_eq!(words_of_plot().await, (true, false, false));
+    batch_of_500(&service, change).await;
+    assert_eq!(words_of_plot().await, (false, true, true));
     service.finish().await;
 }

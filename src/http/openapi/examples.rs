@@ -102,7 +102,7 @@ impl<'a> Answers<'a> {
             ("listSensors", "application/xml") => text(xml::page(page)?)?,
             ("listSensors", "text/csv") => text(csv::page(page, |_| true)?)?,
             ("readHistory", JSON) => serde_json::to_value(self.history())?,
-            ("readHistory", "image/svg+xml") => plot::svg(&self.history())?.into(),
+            ("readHistory", "image/svg+xml") => plot::svg(&self.history(), None)?.into(),
             ("batch", JSON) => self.outcomes()?,
             ("listEvents", JSON) => self.event_page("/events")?,
             ("listSensorEvents", JSON) => self.event_page(&format!("/sensors/{SENSOR}/events"))?,

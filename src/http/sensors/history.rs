@@ -29,6 +29,8 @@ const MAX_READS: usize = 20;
 const MOST_PLOTTED: usize = 5_000;
 /// How many times as many events are looked through when those of a picture had too few points.
 const WIDER: usize = 8;
+/// The most events that are looked through for a picture; what is older than the newest so many is not in it.
+const MOST_LOOKED_THROUGH: usize = 40_000;
 
 problem_responses!(HistoryProblems: NOT_FOUND, NOT_ACCEPTABLE, CURSOR_EXPIRED, OVERLOADED, UNAVAILABLE);
 
@@ -120,8 +122,8 @@ pub async fn history(
     let sensor = events::find(&target, &state).await?;
     let known = Known::of(sensor, &state).await?;
     let body = if form == Form::Svg {
-        let points = newest(&query, sensor, after, &state).await?;
-        plot::svg(&known.history(points.into(), Vec::new(), &state))
+        let (points, of_newest) = newest(&query, sensor, after, &state).await?;
+        plot::svg(&known.history(points.into(), Vec::new(), &state), of_newest)
     } else {
         let (points, next) = oldest(&query, sensor, after, &state).await?;
         let links = links(&query, &known, cursor.as_ref(), next.as_ref(), &state);
@@ -177,14 +179,15 @@ async fn oldest(
     Ok((points, next))
 }
 
-/// The last points of the range. The newest events are looked through, and more of them only where those have too few points: a
-/// sensor may have a million.
+/// The last points of the range, and of how many events, where there are too few points in the newest [`MOST_LOOKED_THROUGH`] and
+/// there are more events. The newest are looked through, and more of them only where those have too few points: a sensor may have
+/// a million.
 async fn newest(
     query: &HistoryQuery,
     sensor: SensorId,
     after: Revision,
     state: &HttpState,
-) -> Result<VecDeque<PointForm>, Problem> {
+) -> Result<(VecDeque<PointForm>, Option<usize>), Problem> {
     let limit = query
         .limit
         .and_then(|limit| usize::try_from(limit).ok())
@@ -199,9 +202,12 @@ async fn newest(
             points.drain(..points.len().saturating_sub(limit));
         }
         if points.len() == limit || start == after {
-            return Ok(points);
+            return Ok((points, None));
         }
-        events = events.saturating_mul(WIDER);
+        if events == MOST_LOOKED_THROUGH {
+            return Ok((points, Some(events)));
+        }
+        events = (events * WIDER).min(MOST_LOOKED_THROUGH);
     }
 }
 
