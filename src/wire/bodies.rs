@@ -121,7 +121,7 @@ impl PartialSchema for JsonPatch {
             .max_items(Some(Self::MAX_OPERATIONS))
             .description(Some(
                 "A JSON Patch (RFC 6902): operations on what a GET shows, in their order, all or none. What the server alone writes \
-                 can be tested and copied, and not changed. All copies together take at most 64 KiB.",
+                 can be tested and copied, and not changed. All that is copied and moved takes at most 64 KiB together.",
             ))
             .examples([json!([{"op": "test", "path": "/value", "value": 21.5}, {"op": "replace", "path": "/value", "value": 21.7}])])
             .into()

@@ -20,9 +20,9 @@ pub struct JsonPatch(Vec<PatchOperation>);
 impl JsonPatch {
     /// The most operations in a patch.
     pub const MAX_OPERATIONS: usize = 100;
-    /// The most that the `copy` operations of a patch take together, in bytes of compact JSON: each could double what is
-    /// there. How deep it gets is bounded beside that, by [`MAX_DEPTH`].
-    pub const MAX_COPIED_BYTES: usize = 64 * 1024;
+    /// The most that the `copy` and `move` operations of a patch take together, in bytes of compact JSON: each copy could double
+    /// what is there, and what is moved is walked through. How deep it gets is bounded beside that, by [`MAX_DEPTH`].
+    pub const MAX_CARRIED_BYTES: usize = 64 * 1024;
 
     /// Reads the body of a PATCH.
     ///
@@ -83,7 +83,7 @@ impl JsonPatch {
     }
 
     fn run(&self, tree: &mut Json) -> Result<(), Refusal> {
-        let mut copied_bytes = 0;
+        let mut carried_bytes = 0;
         for (index, operation) in self.0.iter().enumerate() {
             let too_much = |detail: String| Refusal::Invalid(vec![Fault::new(format!("/{index}"), detail)]);
             let source = match operation {
@@ -98,11 +98,11 @@ impl JsonPatch {
             if source.is_some_and(|source| levels_above + depth(source) > MAX_DEPTH) {
                 return Err(too_much(format!("would nest deeper than {MAX_DEPTH} levels")));
             }
-            if let (PatchOperation::Copy(_), Some(source)) = (operation, source) {
-                copied_bytes += source.to_string().len();
-                if copied_bytes > Self::MAX_COPIED_BYTES {
+            if let (PatchOperation::Copy(_) | PatchOperation::Move(_), Some(source)) = (operation, source) {
+                carried_bytes += source.to_string().len();
+                if carried_bytes > Self::MAX_CARRIED_BYTES {
                     return Err(too_much(
-                        "the copies of a patch take at most 64 KiB together".to_owned(),
+                        "what a patch copies and moves takes at most 64 KiB together".to_owned(),
                     ));
                 }
             }

@@ -175,7 +175,7 @@ async fn a_patch_cannot_grow_beyond_its_bounds() {
         .collect();
     let refused = patch(&service, &json!(bomb)).await.expect(422).json();
     let detail = refused["errors"][0]["detail"].as_str().expect("a detail");
-    assert!(detail.contains("copies"), "{refused}");
+    assert!(detail.contains("copies and moves"), "{refused}");
     // Each copy doubles how deep it is: by bytes it is small, and nobody's stack is deep enough for what it becomes.
     let tower = "[".repeat(29) + &"]".repeat(29);
     let (mut operations, mut depth) = (
@@ -198,6 +198,31 @@ async fn a_patch_cannot_grow_beyond_its_bounds() {
     let detail = refused["errors"][0]["detail"].as_str().expect("a detail");
     assert!(detail.contains("deeper"), "{refused}");
     assert_eq!(service.store_revision().await, 1);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_patch_moves_counts_as_what_it_copies_does() {
+    let (service, _) = service_with_a_sensor().await;
+    let metadata = json!({"large": vec![0; 8_000], "small": 1});
+    service
+        .patch("/sensors/s1", &json!({"metadata": metadata}))
+        .await
+        .expect(200);
+    let to_and_fro = |name: &str| {
+        let (one, other) = (format!("/metadata/{name}"), format!("/metadata/{name}-moved"));
+        let both = json!([{"op": "move", "from": one, "path": other}, {"op": "move", "from": other, "path": one}]);
+        json!(
+            vec![both; 50]
+                .iter()
+                .flat_map(|both| both.as_array().unwrap())
+                .collect::<Vec<_>>()
+        )
+    };
+    patch(&service, &to_and_fro("small")).await.expect(200);
+    let refused = patch(&service, &to_and_fro("large")).await.expect(422);
+    // The fifth move of 16 KB.
+    assert_eq!(refused.problem().pointers, ["/4"]);
     service.finish().await;
 }
 
