@@ -3,7 +3,7 @@ use sqlx::{FromRow, Row, SqliteExecutor};
 use futures_util::TryStreamExt;
 
 use super::row::{SensorRow, damaged};
-use super::select::{self, COMMON, Condition, Lead};
+use super::select::{self, Condition, Lead};
 use super::{Record, Store, StoreError};
 use crate::domain::{Circle, Listing, Position, Revision, SortKey, Start, Timestamp};
 use crate::wire::link::LinkBase;
@@ -76,7 +76,8 @@ impl ListRow {
 }
 
 impl Store {
-    /// A page of sensors. It costs what its sensors and the rarest condition of its filter cost, wherever in the list it is.
+    /// A page of sensors. It costs what its sensors and those cost that meet the rarest condition of its filter, where that is rare;
+    /// where none is, what stands between its sensors in the order. It matters little where in the list it is.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -102,15 +103,19 @@ impl Store {
         Ok(page)
     }
 
-    /// How many sensors meet each condition, up to a bound; nothing where it does not matter.
-    async fn frequencies(&self, listing: &Listing, conditions: &[Condition<'_>]) -> Result<Vec<u32>, StoreError> {
+    /// How many sensors meet each condition; nothing where that is common or does not matter.
+    pub(super) async fn frequencies(
+        &self,
+        listing: &Listing,
+        conditions: &[Condition<'_>],
+    ) -> Result<Vec<Option<u32>>, StoreError> {
         let matters = match conditions {
             [] => false,
             [only] => only.order() != Some(listing.order.by),
             _ => true,
         };
         if !matters {
-            return Ok(vec![0; conditions.len()]);
+            return Ok(vec![None; conditions.len()]);
         }
         let row = select::probe(conditions).build().fetch_one(&self.inner.reads).await?;
         let counts = (0..conditions.len()).map(|column| row.try_get(column));
@@ -171,8 +176,8 @@ pub(super) fn rows(listing: &Listing) -> u32 {
 }
 
 /// What leads to the page with the least work: a rare condition; else one that has the order already; else the order.
-pub(super) fn lead<'a>(listing: &Listing, conditions: &'a [Condition<'a>], found: &[u32]) -> Lead<'a> {
-    let rare = rarest(conditions, found).filter(|(_, found)| *found < COMMON);
+pub(super) fn lead<'a>(listing: &Listing, conditions: &'a [Condition<'a>], found: &[Option<u32>]) -> Lead<'a> {
+    let rare = rarest(conditions, found).filter(|(_, found)| found.is_some());
     let sorted = || {
         conditions
             .iter()
@@ -184,13 +189,13 @@ pub(super) fn lead<'a>(listing: &Listing, conditions: &'a [Condition<'a>], found
 }
 
 /// What finds all that the page is one of.
-pub(super) fn count_lead<'a>(conditions: &'a [Condition<'a>], found: &[u32]) -> Lead<'a> {
+pub(super) fn count_lead<'a>(conditions: &'a [Condition<'a>], found: &[Option<u32>]) -> Lead<'a> {
     rarest(conditions, found).map_or(Lead::Order(SortKey::Id), |(condition, _)| Lead::Condition(condition))
 }
 
-fn rarest<'a>(conditions: &'a [Condition<'a>], found: &[u32]) -> Option<(&'a Condition<'a>, u32)> {
+fn rarest<'a>(conditions: &'a [Condition<'a>], found: &[Option<u32>]) -> Option<(&'a Condition<'a>, Option<u32>)> {
     let counted = conditions.iter().zip(found.iter().copied());
-    counted.min_by_key(|(_, found)| *found)
+    counted.min_by_key(|(_, found)| found.unwrap_or(u32::MAX))
 }
 
 async fn count_in(

@@ -1,9 +1,10 @@
 //! That every page is found by an index, and by which: SQLite tells the plan of the statement that would run.
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::list::{count_lead, lead, rows};
-use super::select::{self, COMMON, Condition};
+use super::select::{self, Condition};
 use super::{Options, Retention, Store};
 use crate::clock::Clock;
 use crate::domain::{Circle, Filter, Listing, Order, Start, Status};
@@ -26,8 +27,8 @@ async fn store(folder: &std::path::Path) -> Store {
     Store::open(options).await.unwrap()
 }
 
-/// What SQLite does for a page when each condition is met by `frequency` sensors: the steps that find and sort its rows.
-async fn plan(store: &Store, listing: &Listing, frequency: u32) -> Vec<String> {
+/// What SQLite does for a page when each condition is met by `frequency` sensors, or is common: the steps that find and sort its rows.
+async fn plan(store: &Store, listing: &Listing, frequency: Option<u32>) -> Vec<String> {
     let conditions = Condition::all(listing);
     let found = vec![frequency; conditions.len()];
     let lead = lead(listing, &conditions, &found);
@@ -97,7 +98,7 @@ fn filters() -> Vec<(Filter, &'static str, Option<&'static str>)> {
         ),
         (member("a"), MEMBER, Some("id")),
         // A text or a number: two places in the index.
-        (member("7"), MEMBER, None),
+        (member("7"), MEMBER, Some("id")),
         (with(|filter| filter.value_min = Some(1.0)), RANGE, Some("value")),
         (with(|filter| filter.value_max = Some(1.0)), RANGE, Some("value")),
         (since, "sensors_by_change (updated_at_ms>?", Some("updated_at")),
@@ -118,7 +119,7 @@ async fn a_condition_that_is_rare_is_looked_up_by_its_index_in_every_order() {
                     ..sorted_by(sort, filter.clone())
                 };
                 // One more condition comes with the order of values, which half of all sensors have.
-                let plan = plan(&store, &listing, 1).await.join("\n");
+                let plan = plan(&store, &listing, Some(1)).await.join("\n");
                 let leads = plan.contains(index) || (sort == "value" && plan.contains("sensors_by_value"));
                 assert!(leads, "{filter:?} by {sort}:\n{plan}");
                 assert!(!plan.contains("SCAN sensors"), "{filter:?} by {sort}:\n{plan}");
@@ -178,7 +179,7 @@ async fn without_a_rare_condition_the_order_leads_from_the_cursor_on_and_nothing
                     start,
                     ..sorted_by(sort, filter)
                 };
-                let plan = plan(&store, &listing, COMMON).await;
+                let plan = plan(&store, &listing, None).await;
                 assert_eq!(plan.len(), 1, "{listing:?}: {plan:?}");
                 assert!(plan[0].contains(index), "{listing:?}: {plan:?}");
             }
@@ -197,10 +198,73 @@ async fn without_a_rare_condition_the_order_leads_from_the_cursor_on_and_nothing
             start,
             ..sorted_by("id", filter)
         },
-        COMMON,
+        None,
     )
     .await;
     assert_eq!(plan, ["SEARCH sensors USING INDEX sensors_by_kind (kind=? AND id>?)"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_number_in_metadata_that_is_common_is_merged_from_its_two_places_and_not_sorted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    let filter = Filter {
+        metadata: [("floor".to_owned(), "7".to_owned())].into(),
+        ..Filter::default()
+    };
+    for cursor in ["", "before~id~", "id~"] {
+        let listing = Listing {
+            start: format!("{cursor}{ID}").parse().ok(),
+            ..sorted_by("-id", filter.clone())
+        };
+        let plan = plan(&store, &listing, None).await.join("\n");
+        let places = plan.matches("metadata_by_value (key=? AND value=?").count();
+        assert_eq!(places, 2, "{plan}");
+        assert!(
+            plan.contains("MERGE (UNION ALL)") && !plan.contains("TEMP B-TREE"),
+            "{plan}"
+        );
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_condition_is_rare_when_a_thousand_sensors_or_one_in_a_hundred_are_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path()).await;
+    let path = folder.path().join("s.db");
+    let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    let insert =
+        "WITH RECURSIVE numbers (number) AS (SELECT ? UNION ALL SELECT number + 1 FROM numbers WHERE number < ?)
+                  INSERT INTO sensors (number, id, name, revision, status, kind, created_at_ms, updated_at_ms, document)
+                  SELECT number, 'id' || number, 's' || number, 1, 'active', 't', 0, 0, '{}' FROM numbers";
+    let listing = Listing {
+        filter: Filter {
+            kind: "t".parse().ok(),
+            ..Filter::default()
+        },
+        ..sorted_by("name", Filter::default())
+    };
+    let conditions = Condition::all(&listing);
+    for (numbers, found) in [
+        ((1, 999), Some(999)),
+        ((1_000, 1_500), None),
+        ((150_200, 150_200), Some(1_501)),
+    ] {
+        sqlx::query(insert)
+            .bind(numbers.0)
+            .bind(numbers.1)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(
+            store.frequencies(&listing, &conditions).await.unwrap(),
+            [found],
+            "{numbers:?}"
+        );
+    }
+    connection.close().await.unwrap();
     store.close().await;
 }
 

@@ -8,9 +8,10 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use crate::domain::{Filter, Label, Listing, NamePattern, Position, Rectangle, SortKey, Start, Status, Timestamp};
 
-/// A condition that fewer sensors meet than this is looked up by its index; of one that is more common, enough for a page are
-/// soon found in any order.
-pub(super) const COMMON: u32 = 1_000;
+/// A condition that fewer sensors meet than this is rare: it is looked up by its index.
+const COMMON: u32 = 1_000;
+/// So is one that fewer than one sensor in so many meets: enough for a page of those would be found only among many others.
+const COMMON_SHARE: u32 = 100;
 
 type Sql = QueryBuilder<Sqlite>;
 
@@ -23,8 +24,15 @@ pub(super) enum Condition<'a> {
     Status(Status),
     Value(Option<f64>, Option<f64>),
     UpdatedSince(Timestamp),
-    Metadata(&'a str, &'a str),
+    Metadata(&'a str, Vec<Member>),
     Area(Vec<Rectangle>),
+}
+
+/// A value that a member of metadata may have.
+#[derive(Debug)]
+pub(super) enum Member {
+    Text(String),
+    Number(f64),
 }
 
 /// What the rows are found by.
@@ -51,7 +59,10 @@ impl<'a> Condition<'a> {
             bbox,
             near,
         } = &listing.filter;
-        let mut all: Vec<_> = metadata.iter().map(|(key, value)| Self::Metadata(key, value)).collect();
+        let mut all: Vec<_> = metadata
+            .iter()
+            .map(|(key, value)| Self::Metadata(key, Member::all(value)))
+            .collect();
         all.extend(name.as_ref().map(Self::Name));
         all.extend(near.map(|circle| Self::Area(circle.rectangles())));
         all.extend(bbox.map(|bbox| Self::Area(bbox.rectangles())));
@@ -65,7 +76,7 @@ impl<'a> Condition<'a> {
         all
     }
 
-    /// The order in which its index has the sensors that meet it.
+    /// The order in which its index has the sensors that meet it, in each of its places.
     pub(super) const fn order(&self) -> Option<SortKey> {
         match self {
             Self::Name(_) => Some(SortKey::Name),
@@ -76,7 +87,16 @@ impl<'a> Condition<'a> {
         }
     }
 
-    fn push_source(&self, sql: &mut Sql) {
+    /// In how many places of its index the sensors are that meet it.
+    fn places(&self) -> usize {
+        match self {
+            Self::Metadata(_, values) => values.len(),
+            _ => 1,
+        }
+    }
+
+    /// From all of its places, or from one of them.
+    fn push_source(&self, sql: &mut Sql, place: Option<usize>) {
         match self {
             Self::Name(_) => sql.push("sensors INDEXED BY sensors_by_name"),
             Self::Kind(_) => sql.push("sensors INDEXED BY sensors_by_kind"),
@@ -84,11 +104,11 @@ impl<'a> Condition<'a> {
             Self::Status(_) => sql.push("sensors INDEXED BY sensors_by_status"),
             Self::Value(..) => sql.push("sensors INDEXED BY sensors_by_value"),
             Self::UpdatedSince(_) => sql.push("sensors INDEXED BY sensors_by_change"),
-            Self::Metadata(key, value) => {
+            Self::Metadata(key, values) => {
                 sql.push(
                     "sensor_metadata AS found INDEXED BY metadata_by_value CROSS JOIN sensors ON sensors.id = found.sensor_id",
                 );
-                push_metadata(sql, "found", key, value)
+                push_metadata(sql, "found", key, place.map_or(values, |place| &values[place..=place]))
             }
             Self::Area(rectangles) => {
                 // Not as a join: rectangles may overlap.
@@ -115,9 +135,9 @@ impl<'a> Condition<'a> {
                 sql.push(" AND value_number <= ").push_bind(most.unwrap_or(f64::MAX))
             }
             Self::UpdatedSince(instant) => sql.push(" AND updated_at_ms >= ").push_bind(instant.unix_ms()),
-            Self::Metadata(key, value) => {
+            Self::Metadata(key, values) => {
                 sql.push(" AND EXISTS (SELECT 1 FROM sensor_metadata AS other WHERE other.sensor_id = sensors.id");
-                push_metadata(sql, "other", key, value).push(")")
+                push_metadata(sql, "other", key, values).push(")")
             }
             Self::Area(rectangles) => {
                 let mut join = " AND (";
@@ -134,10 +154,25 @@ impl<'a> Condition<'a> {
     }
 }
 
+impl Member {
+    /// What a text in a query stands for: what is written like a number may be a text as well.
+    fn all(text: &str) -> Vec<Self> {
+        let number = crate::domain::finite_number(text).map(Self::Number);
+        [Self::Text(text.to_owned())].into_iter().chain(number).collect()
+    }
+}
+
 impl Lead<'_> {
-    fn push_source(&self, sql: &mut Sql) {
+    fn places(&self) -> usize {
         match self {
-            Self::Condition(condition) => condition.push_source(sql),
+            Self::Condition(condition) => condition.places(),
+            Self::Order(_) => 1,
+        }
+    }
+
+    fn push_source(&self, sql: &mut Sql, place: Option<usize>) {
+        match self {
+            Self::Condition(condition) => condition.push_source(sql, place),
             Self::Order(key) => {
                 let index = match key {
                     SortKey::Id => "sensors_by_id",
@@ -151,41 +186,50 @@ impl Lead<'_> {
         }
     }
 
-    /// The columns of an order: two sensors never have the same in both.
-    const fn columns(&self, key: SortKey) -> (&'static str, Option<&'static str>) {
-        match key {
-            // Where metadata leads, this is the column that its index is sorted by.
-            SortKey::Id if matches!(self, Self::Condition(Condition::Metadata(..))) => ("found.sensor_id", None),
-            SortKey::Id => ("sensors.id", None),
-            SortKey::Name => ("name", None),
-            SortKey::CreatedAt => ("created_at_ms", Some("sensors.id")),
-            SortKey::UpdatedAt => ("updated_at_ms", Some("revision")),
-            SortKey::Value => ("value_number", Some("sensors.id")),
+    /// The id in what it finds: where metadata leads, the column that its index is sorted by.
+    const fn id(&self) -> &'static str {
+        match self {
+            Self::Condition(Condition::Metadata(..)) => "found.sensor_id",
+            _ => "sensors.id",
         }
     }
 }
 
-/// How many sensors meet each condition, one column a condition; nobody counts further than [`COMMON`].
+/// The columns of an order: two sensors never have the same in both.
+const fn columns(key: SortKey) -> (&'static str, Option<&'static str>) {
+    match key {
+        SortKey::Id => ("id", None),
+        SortKey::Name => ("name", None),
+        SortKey::CreatedAt => ("created_at_ms", Some("id")),
+        SortKey::UpdatedAt => ("updated_at_ms", Some("revision")),
+        SortKey::Value => ("value_number", Some("id")),
+    }
+}
+
+/// How many sensors meet each condition, one column a condition: NULL where it is common, further than which nobody counts.
 pub(super) fn probe(conditions: &[Condition<'_>]) -> Sql {
-    let mut sql = Sql::new("SELECT ");
-    let mut join = "";
+    // The greatest number tells how many sensors there are at most, and is at hand.
+    let mut sql = Sql::new("WITH common (rows) AS (SELECT max(");
+    sql.push_bind(COMMON).push(", max(number) / ").push_bind(COMMON_SHARE);
+    let mut join = ") FROM sensors) SELECT ";
     for condition in conditions {
-        sql.push(join).push("(SELECT count(*) FROM (");
+        sql.push(join)
+            .push("(SELECT nullif(count(*), (SELECT rows FROM common)) FROM (");
         match condition {
             Condition::Area(rectangles) => {
                 push_places(&mut sql, "1", rectangles);
             }
-            Condition::Metadata(key, value) => {
+            Condition::Metadata(key, values) => {
                 sql.push("SELECT 1 FROM sensor_metadata AS found WHERE 1");
-                push_metadata(&mut sql, "found", key, value);
+                push_metadata(&mut sql, "found", key, values);
             }
             other => {
                 sql.push("SELECT 1 FROM ");
-                other.push_source(&mut sql);
+                other.push_source(&mut sql, None);
                 other.push_check(&mut sql);
             }
         }
-        sql.push(" LIMIT ").push_bind(COMMON).push("))");
+        sql.push(" LIMIT (SELECT rows FROM common)))");
         join = ", ";
     }
     sql
@@ -204,7 +248,7 @@ pub(super) fn page(
     match count_lead {
         Some(count_lead) => {
             sql.push("(SELECT count(*) FROM ");
-            count_lead.push_source(&mut sql);
+            count_lead.push_source(&mut sql, None);
             push_checks(&mut sql, conditions, count_lead);
             sql.push(")");
         }
@@ -212,43 +256,41 @@ pub(super) fn page(
             sql.push("NULL");
         }
     }
-    sql.push(
-        " AS total, page.* FROM store LEFT JOIN (SELECT sensors.id, name, revision, status, document, created_at_ms, \
-         updated_at_ms, value_number, longitude_deg, latitude_deg FROM ",
-    );
-    lead.push_source(&mut sql);
-    push_checks(&mut sql, conditions, lead);
-    push_start(&mut sql, listing, lead);
     let backwards = matches!(listing.start, Some(Start::Before(_)));
     let direction = if listing.order.descending == backwards {
         " ASC"
     } else {
         " DESC"
     };
-    push_order(sql.push(" ORDER BY "), lead.columns(listing.order.by), direction);
+    let mut join = " AS total, page.* FROM store LEFT JOIN (SELECT ";
+    // Each place has the order of the index, so that SQLite has only to merge them.
+    for place in 0..lead.places() {
+        sql.push(join).push(lead.id()).push(
+            " AS id, name, revision, status, document, created_at_ms, updated_at_ms, value_number, longitude_deg, latitude_deg FROM ",
+        );
+        lead.push_source(&mut sql, Some(place));
+        push_checks(&mut sql, conditions, lead);
+        push_start(&mut sql, listing, lead);
+        join = " UNION ALL SELECT ";
+    }
+    push_order(sql.push(" ORDER BY "), "", listing.order.by, direction);
     sql.push(" LIMIT ").push_bind(rows).push(") AS page ORDER BY ");
-    let (first, second) = match listing.order.by {
-        SortKey::Id => ("page.id", None),
-        SortKey::Name => ("page.name", None),
-        SortKey::CreatedAt => ("page.created_at_ms", Some("page.id")),
-        SortKey::UpdatedAt => ("page.updated_at_ms", Some("page.revision")),
-        SortKey::Value => ("page.value_number", Some("page.id")),
-    };
-    push_order(&mut sql, (first, second), direction);
+    push_order(&mut sql, "page.", listing.order.by, direction);
     sql
 }
 
-fn push_order(sql: &mut Sql, (first, second): (&'static str, Option<&'static str>), direction: &'static str) {
-    sql.push(first).push(direction);
+fn push_order(sql: &mut Sql, table: &'static str, key: SortKey, direction: &'static str) {
+    let (first, second) = columns(key);
+    sql.push(table).push(first).push(direction);
     if let Some(second) = second {
-        sql.push(", ").push(second).push(direction);
+        sql.push(", ").push(table).push(second).push(direction);
     }
 }
 
 /// The positions of all sensors that meet the conditions.
 pub(super) fn positions(conditions: &[Condition<'_>], lead: Lead<'_>) -> Sql {
     let mut sql = Sql::new("SELECT longitude_deg, latitude_deg FROM ");
-    lead.push_source(&mut sql);
+    lead.push_source(&mut sql, None);
     push_checks(&mut sql, conditions, lead);
     sql
 }
@@ -264,8 +306,10 @@ fn push_checks(sql: &mut Sql, conditions: &[Condition<'_>], lead: Lead<'_>) {
 }
 
 fn push_start(sql: &mut Sql, listing: &Listing, lead: Lead<'_>) {
-    let (first, second) = lead.columns(listing.order.by);
     let Some(start) = &listing.start else { return };
+    let column = |name| if name == "id" { lead.id() } else { name };
+    let (first, second) = columns(listing.order.by);
+    let (first, second) = (column(first), second.map(column));
     let backwards = matches!(start, Start::Before(_));
     let comparison = if listing.order.descending == backwards {
         " > "
@@ -291,19 +335,19 @@ fn push_start(sql: &mut Sql, listing: &Listing, lead: Lead<'_>) {
     }
 }
 
-fn push_metadata<'s>(sql: &'s mut Sql, table: &'static str, key: &str, value: &str) -> &'s mut Sql {
+fn push_metadata<'s>(sql: &'s mut Sql, table: &'static str, key: &str, values: &[Member]) -> &'s mut Sql {
     sql.push(" AND ").push(table).push(".key = ").push_bind(key.to_owned());
     sql.push(" AND ").push(table).push(".value ");
-    match crate::domain::finite_number(value) {
-        // What is written like a number may be a text as well.
-        Some(number) => sql
-            .push("IN (")
-            .push_bind(value.to_owned())
-            .push(", ")
-            .push_bind(number)
-            .push(")"),
-        None => sql.push("= ").push_bind(value.to_owned()),
+    let mut join = "IN (";
+    for value in values {
+        sql.push(join);
+        match value {
+            Member::Text(text) => sql.push_bind(text.clone()),
+            Member::Number(number) => sql.push_bind(*number),
+        };
+        join = ", ";
     }
+    sql.push(")")
 }
 
 fn push_places<'s>(sql: &'s mut Sql, column: &'static str, rectangles: &[Rectangle]) -> &'s mut Sql {

@@ -350,3 +350,28 @@ async fn fields_are_those_members_and_no_others_in_the_bytes_of_the_whole() {
     assert_eq!(all["items"], service.get("/sensors").await.json()["items"]);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_a_number_here_and_a_text_there_is_listed_in_one_order() {
+    let service = Service::start().await;
+    for number in 0..9 {
+        let floor = if number % 3 == 0 { json!("3") } else { json!(3) };
+        let body = json!({"name": format!("s{number}"), "metadata": {"floor": floor}});
+        service.create(&body).await;
+    }
+    for (sort, expected) in [("id", "012345678"), ("-id", "876543210"), ("-name", "876543210")] {
+        let mut read = String::new();
+        let mut page = service
+            .get(&format!("/sensors?metadata.floor=3&sort={sort}&limit=2"))
+            .await
+            .json();
+        loop {
+            let names = page["items"].as_array().unwrap().iter();
+            read.extend(names.map(|item| item["name"].as_str().unwrap().trim_start_matches('s')));
+            let Some(next) = link(&page, "next") else { break };
+            page = service.follow(&next).await.expect(200).json();
+        }
+        assert_eq!(read, expected, "{sort}");
+    }
+    service.finish().await;
+}
