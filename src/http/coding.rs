@@ -2,22 +2,20 @@
 
 use std::io::{self, Write};
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpResponse, web};
 use brotli::CompressorWriter;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::conditional;
+use super::{beside, conditional};
 
 /// What is shorter stays as it is: it fits into one packet with its head, and would hardly become less.
 const SHORTEST_BYTES: usize = 256;
-/// What is longer is compressed beside the workers, so that other requests need not wait for it.
-const LONGEST_ON_WORKER_BYTES: usize = 64 * 1024;
 // Measured with pages of 500 sensors, 230 KB: zstd 9 KB in 0.1 ms, gzip 14 KB in 1 ms, Brotli 13 KB in 3 ms. Higher levels
 // took up to 19 times as long for a tenth less.
 const ZSTD_LEVEL: i32 = 1;
@@ -192,14 +190,9 @@ async fn compress(coding: Coding, bytes: Bytes, headers: &mut HeaderMap) -> Byte
     if coding == Coding::Identity {
         return bytes;
     }
-    let compressed = if bytes.len() > LONGEST_ON_WORKER_BYTES {
-        let bytes = bytes.clone();
-        let compressed = web::block(move || coding.compress(&bytes)).await;
-        compressed.map_err(io::Error::other).flatten()
-    } else {
-        coding.compress(&bytes)
-    };
-    match compressed {
+    let original = bytes.clone();
+    let compressed = beside::make(bytes.len(), move || coding.compress(&original)).await;
+    match compressed.map_err(io::Error::other).flatten() {
         Ok(compressed) => {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
             compressed.into()

@@ -3,6 +3,7 @@
 
 mod allow;
 mod batch;
+mod beside;
 mod coding;
 mod conditional;
 mod cors;

@@ -8,13 +8,16 @@ use super::{Record, Store, StoreError};
 use crate::domain::{Circle, Listing, Position, Revision, SortKey, Start, Timestamp};
 use crate::wire::link::LinkBase;
 
+/// A page ends after the sensor with which it has as much JSON as this: as XML it may be many times as long.
+const MAX_PAGE_BYTES: usize = 2 << 20;
+
 /// A page of sensors.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// The newest revision when the page was read.
     pub head: Revision,
     /// The sensors, in the order asked for. There may be fewer than the limit, even none, with a next page all the same,
-    /// where a circle was asked for.
+    /// where a circle was asked for; and fewer where they are large.
     pub records: Vec<Record>,
     /// How many sensors the filter lets through, when it was asked.
     pub count: Option<u64>,
@@ -140,15 +143,18 @@ impl Store {
         let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
         let near_edge = first.position(by);
         let mut far_edge = None;
+        let mut bytes = 0;
         let mut goes_on = rows.len() >= usize::try_from(self::rows(listing)).unwrap_or(usize::MAX);
         for row in rows {
-            if page.records.len() == limit {
+            if page.records.len() == limit || bytes >= MAX_PAGE_BYTES {
                 goes_on = true;
                 break;
             }
             far_edge = row.position(by);
             if listing.filter.near.is_none_or(|circle| row.is_in(&circle)) {
-                page.records.push(row.into_record(&self.inner.links)?);
+                let record = row.into_record(&self.inner.links)?;
+                bytes += record.representation.len();
+                page.records.push(record);
             }
         }
         let far_edge = far_edge.filter(|_| goes_on);

@@ -281,3 +281,34 @@ async fn a_page_beyond_either_end_is_empty_and_leads_to_the_first() {
     }
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_large_sensors_ends_before_its_limit_and_leads_on() {
+    let service = Service::start().await;
+    let metadata = json!({"a": "x".repeat(15_000)});
+    for batch in 0..5 {
+        let create = |number: u32| {
+            let body = json!({"name": format!("s{batch}-{number}"), "metadata": metadata});
+            json!({"method": "POST", "path": "/sensors", "body": body})
+        };
+        let operations: Vec<Value> = (0..40).map(create).collect();
+        let body = json!({ "operations": operations }).to_string();
+        let headers = [("content-type", "application/json"), ("prefer", "return=minimal")];
+        service.request("POST", "/batch", &headers, body).await.expect(200);
+    }
+    let mut lengths = Vec::new();
+    let mut page = service.get("/sensors?limit=200").await.expect(200);
+    loop {
+        assert!(page.body.len() < 2_200_000, "{} bytes", page.body.len());
+        let json = page.json();
+        lengths.push(json["items"].as_array().unwrap().len());
+        let Some(next) = link(&json, "next") else { break };
+        page = service.follow(&next).await.expect(200);
+    }
+    assert!(lengths[0] < 200, "{lengths:?}");
+    assert_eq!(lengths.iter().sum::<usize>(), 200);
+    let xml = [("accept", "application/xml")];
+    let page = service.request("GET", "/sensors?limit=200", &xml, "").await.expect(200);
+    assert_eq!(page.text().matches("<sensor>").count(), lengths[0]);
+    service.finish().await;
+}

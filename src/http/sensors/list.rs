@@ -13,7 +13,7 @@ use super::{list_precondition_failed, not_modified, respond};
 use crate::domain::{Cursor, Revision, Start, Unmet};
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::{Form, Variant};
-use crate::http::{HttpState, conditional};
+use crate::http::{HttpState, beside, conditional};
 use crate::store::Page;
 use crate::wire::hal::HalForm;
 use crate::wire::link::Link;
@@ -94,7 +94,7 @@ async fn page(
     asked: &ListRequest,
     form: Form,
     known_head: Revision,
-    state: &HttpState,
+    state: &Data<HttpState>,
 ) -> Result<(Revision, RenderedPage), Problem> {
     let mut key = PageKey {
         head: known_head,
@@ -105,16 +105,24 @@ async fn page(
         return Ok((known_head, kept));
     }
     let page = state.store.list(&asked.listing).await?;
-    let mut rendered = render(&page, asked, state).map_err(|error| {
+    // Of the snapshot, which may be newer.
+    let head = page.head;
+    key.head = head;
+    let bytes = page.records.iter().map(|record| record.representation.len()).sum();
+    let (asked, shared) = (asked.clone(), state.clone());
+    let rendered = beside::make(bytes, move || in_form(form, &page, &asked, &shared)).await??;
+    state.pages.insert(key, rendered.clone());
+    Ok((head, rendered))
+}
+
+fn in_form(form: Form, page: &Page, asked: &ListRequest, state: &HttpState) -> Result<RenderedPage, Problem> {
+    let mut rendered = render(page, asked, state).map_err(|error| {
         tracing::error!(%error, "a page cannot be written");
         Problem::of_kind(&problem::INTERNAL)
     })?;
     let is_shown = |name: &str| asked.fields.as_ref().is_none_or(|fields| fields.contains(name));
     rendered.body = form.of_page(rendered.body, is_shown)?;
-    // Of the snapshot, which may be newer.
-    key.head = page.head;
-    state.pages.insert(key, rendered.clone());
-    Ok((page.head, rendered))
+    Ok(rendered)
 }
 
 fn render(page: &Page, asked: &ListRequest, state: &HttpState) -> anyhow::Result<RenderedPage> {
