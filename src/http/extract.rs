@@ -258,6 +258,12 @@ pub struct Body<T> {
 }
 
 impl<T> Body<T> {
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What tells the request from others, when the client says that it may come again.
     ///
     /// # Errors
@@ -330,7 +336,7 @@ impl<T: BodyType> FromRequest for Body<T> {
     }
 }
 
-/// Reads a body of at most `max_bytes`, whose pieces `make_room` has to allow as they come, by their bytes.
+/// Reads a body of at most `max_bytes`, whose pieces `make_room` has to allow as they come.
 ///
 /// # Errors
 /// 408, 413, 415 and 406, and what `make_room` says.
@@ -338,7 +344,7 @@ pub async fn read_body<T: BodyType>(
     request: &HttpRequest,
     payload: Payload,
     max_bytes: usize,
-    make_room: impl FnMut(usize) -> Result<(), Problem>,
+    make_room: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<Body<T>, Problem> {
     let limits = request
         .app_data::<Data<HttpState>>()
@@ -358,7 +364,7 @@ async fn read(
     request: &HttpRequest,
     mut payload: Payload,
     max_bytes: usize,
-    mut make_room: impl FnMut(usize) -> Result<(), Problem>,
+    mut make_room: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(
@@ -383,7 +389,7 @@ async fn read(
         if body.len() + chunk.len() > max_bytes {
             return Err(too_large());
         }
-        make_room(chunk.len())?;
+        make_room(&chunk)?;
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())

@@ -13,12 +13,12 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 
-use super::HttpState;
 use super::extract::{Body, NoParameters, Parameters, Post, read_body};
 use super::preference::{Content, PREFERENCE_APPLIED, Preferences};
 use super::problem::{self, Problem, problem_responses};
 use super::sensors::undone;
 use super::sensors::write::{Attempt, Plan, written};
+use super::{HttpState, beside};
 use crate::clock;
 use crate::domain::SensorRef;
 use crate::store::{BatchOutcome, Decide, Outcome, Tell, WriteError};
@@ -27,13 +27,21 @@ use operation::Operation;
 
 /// The most operations in a batch.
 pub const MAX_OPERATIONS: usize = 500;
-/// How many batches are done at a time, and how many of the largest are read. More get 503.
+/// How many batches are done at a time. More get 503.
 const MAX_AT_A_TIME: usize = 16;
+/// The memory that all batches may take, in times the largest body. More get 503; but one that is alone is done whatever it takes.
+const ROOM_IN_BODIES: usize = 64;
+/// What an object takes once it is parsed: there is room for eleven members in the smallest.
+const OBJECT_BYTES: usize = 640;
+/// What any other value takes, and a key.
+const VALUE_BYTES: usize = 64;
 
-/// The memory for the bodies of batches; cheap to clone.
+/// The memory for batches; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct BatchRoom {
-    /// For the bytes of the bodies.
+    /// All of it.
+    total: usize,
+    /// For the bytes of the bodies, as they are once they are parsed.
     bytes: Arc<Semaphore>,
     /// For those whose body is there.
     places: Arc<Semaphore>,
@@ -43,9 +51,10 @@ impl BatchRoom {
     /// For bodies of at most `batch_bytes`.
     #[must_use]
     pub fn new(batch_bytes: usize) -> Self {
-        let bytes = batch_bytes.saturating_mul(MAX_AT_A_TIME);
+        let total = batch_bytes.saturating_mul(ROOM_IN_BODIES).min(Semaphore::MAX_PERMITS);
         Self {
-            bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            total,
+            bytes: Arc::new(Semaphore::new(total)),
             places: Arc::new(Semaphore::new(MAX_AT_A_TIME)),
         }
     }
@@ -58,11 +67,28 @@ impl BatchRoom {
         taken.ok_or_else(|| Problem::of_kind(&problem::OVERLOADED))
     }
 
+    /// Takes what one more piece of a body needs, but never more than there is in all.
+    fn extend<'a>(&'a self, taken: &mut SemaphorePermit<'a>, piece: &[u8]) -> Result<(), Problem> {
+        let left = self.total - taken.num_permits();
+        taken.merge(self.take(parsed_bytes(piece).min(left))?);
+        Ok(())
+    }
+
     /// Takes one of the places, until the permit is dropped.
     fn enter(&self) -> Result<SemaphorePermit<'_>, Problem> {
         let place = self.places.try_acquire();
         place.map_err(|_| Problem::of_kind(&problem::OVERLOADED))
     }
+}
+
+/// What a piece of JSON takes at most once it is parsed, roughly: a few bytes can be an object.
+fn parsed_bytes(json: &[u8]) -> usize {
+    let bytes = json.iter().map(|byte| match byte {
+        b'{' => OBJECT_BYTES,
+        b'[' | b',' | b':' => VALUE_BYTES,
+        _ => 1,
+    });
+    bytes.sum()
 }
 
 problem_responses!(BatchProblems:
@@ -131,10 +157,7 @@ pub async fn batch(
 ) -> Result<HttpResponse, Problem> {
     // Taken as they come: who announces much and sends next to nothing keeps nobody out.
     let mut room = state.batch_room.take(0)?;
-    let make_room = |bytes| {
-        room.merge(state.batch_room.take(bytes)?);
-        Ok(())
-    };
+    let make_room = |piece: &[u8]| state.batch_room.extend(&mut room, piece);
     let limit = state.limits.batch_bytes;
     let body: Body<Post> = read_body(&request, payload.into_inner(), limit, make_room).await?;
     let _place = state.batch_room.enter()?;
@@ -145,16 +168,9 @@ pub async fn batch(
     }
     let once = body.once(&request)?;
     let _claim = once.as_ref().map(|once| state.running.claim(&once.key)).transpose()?;
-    let base = state.links().url("");
-    let (operations, atomic) = body
-        .input()
-        .json
-        .and_then(|json| BatchForm::read(json, &base).map_err(Problem::invalid))?;
     let content = Preferences::of(request.headers()).content;
-    let (asked, writes): (Vec<_>, Vec<_>) = operations
-        .into_iter()
-        .map(|operation| attempt(operation, &state))
-        .unzip();
+    let shared = state.clone();
+    let (asked, writes, atomic) = beside::make(body.size(), move || read(&body, &shared)).await??;
     let attempts = Arc::new(Attempts {
         asked,
         content,
@@ -219,6 +235,9 @@ impl Attempts {
     }
 }
 
+/// What the store is to do.
+type Write = (SensorRef, Decide);
+
 /// What is left to tell of an operation.
 struct Asked {
     path: String,
@@ -227,8 +246,17 @@ struct Asked {
     attempt: Attempt,
 }
 
+/// What a batch asks for: of each operation what is left to tell and what the store is to do, and whether it is atomic.
+fn read(body: &Body<Post>, state: &HttpState) -> Result<(Vec<Asked>, Vec<Write>, bool), Problem> {
+    let json = body.input().json?;
+    let (operations, atomic) = BatchForm::read(json, &state.links().url("")).map_err(Problem::invalid)?;
+    let attempts = operations.into_iter().map(|operation| attempt(operation, state));
+    let (asked, writes) = attempts.unzip();
+    Ok((asked, writes, atomic))
+}
+
 /// What an operation asks for: what is left to tell of it, and what the store is to do.
-fn attempt(operation: Operation, state: &HttpState) -> (Asked, (SensorRef, Decide)) {
+fn attempt(operation: Operation, state: &HttpState) -> (Asked, Write) {
     let (path, headers) = (operation.path.clone(), operation.headers());
     let content = headers
         .as_ref()
@@ -256,5 +284,22 @@ fn outcome_form(answer: HttpResponse) -> OutcomeForm {
         status,
         headers,
         body: serde_json::from_slice(&body).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_takes_what_it_is_once_it_is_parsed_and_all_there_is_when_it_is_alone() {
+        let room = BatchRoom::new(1_000);
+        let (mut large, mut other) = (room.take(0).unwrap(), room.take(0).unwrap());
+        for _ in 0..200 {
+            room.extend(&mut large, b"{},").unwrap();
+        }
+        assert!(room.extend(&mut other, b"{").is_err());
+        drop(large);
+        room.extend(&mut other, b"{").unwrap();
     }
 }
