@@ -100,6 +100,16 @@ fn cases() -> Vec<(&'static str, String, &'static [u16])> {
             &[414],
         ),
         (
+            "the longest URI that the parser takes",
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(65_533)),
+            &[414],
+        ),
+        (
+            "one that is longer",
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(65_534)),
+            REFUSED,
+        ),
+        (
             "Expect nonsense",
             post("Content-Length: 13\r\nExpect: nonsense\r\n", body),
             &[417],
