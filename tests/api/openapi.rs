@@ -55,6 +55,29 @@ async fn every_operation_says_what_it_does_under_an_id_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_the_defaults_of_the_document_gets_what_they_get_without() {
+    let service = Service::start().await;
+    let sensor = serde_json::json!({"name": "boiler-temp", "value": 21.5});
+    service.post(&sensor).await.expect(201);
+    let document = document(&service).await;
+    for (name, operation) in operations(&document["paths"]) {
+        let Some(path) = name.strip_prefix("GET ") else {
+            continue;
+        };
+        let path = path.replace("{sensor}", "boiler-temp").replace("{slug}", "name-taken");
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let defaults = parameters.filter_map(|parameter| {
+            let default = parameter["schema"].get("default")?;
+            let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+            Some(format!("{}={default}", parameter["name"].as_str()?))
+        });
+        let query = defaults.collect::<Vec<_>>().join("&");
+        service.get(&format!("{path}?{query}")).await.expect(200);
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_operation_that_changes_a_sensor_says_which_event_it_publishes_where() {
     let service = Service::start().await;
     let document = document(&service).await;

@@ -103,9 +103,10 @@ pub struct ListParameters {
     #[serde(deserialize_with = "parsed")]
     #[param(value_type = Option<String>, pattern = "^-?(180([.]0+)?|(1[0-7][0-9]|[1-9]?[0-9])([.][0-9]+)?),-?(90([.]0+)?|[1-8]?[0-9]([.][0-9]+)?)$", nullable = false, example = "12.4924,41.8902")]
     near: Option<Center>,
-    /// Metres around `near`.
+    /// Metres around `near`; 1,000 when it is not given, and nothing without `near`.
+    // No `default` of the schema: generated clients send that, and without `near` it is refused.
     #[serde(deserialize_with = "number")]
-    #[param(minimum = 0, maximum = 20_037_509, default = 1000, nullable = false, example = 5000)]
+    #[param(minimum = 0, maximum = 20_037_509, nullable = false, example = 5000)]
     radius_m: Option<f64>,
 }
 
