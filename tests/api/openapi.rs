@@ -34,6 +34,16 @@ fn the_committed_document_is_what_the_binary_prints() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_choice_of_licences_is_not_called_one_licence() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    // Swagger UI makes a link of an identifier, and there is no page of an expression.
+    let name_alone = serde_json::json!({"name": "MIT OR Apache-2.0"});
+    assert_eq!(document["info"]["license"], name_alone);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_operation_says_what_it_does_under_an_id_of_its_own() {
     let service = Service::start().await;
     let document = document(&service).await;
