@@ -44,6 +44,14 @@ async fn a_choice_of_licences_is_not_called_one_licence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_document_says_that_nobody_has_to_log_in() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    assert_eq!(document["security"], serde_json::json!([]));
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_operation_says_what_it_does_under_an_id_of_its_own() {
     let service = Service::start().await;
     let document = document(&service).await;
