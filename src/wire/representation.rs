@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
-use utoipa::openapi::{Ref, RefOr};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::input;
@@ -250,9 +250,16 @@ impl PartialSchema for MetadataForm {
         let key = ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(Metadata::TEXT_PATTERN));
+        // What is nested is told in words: a schema that contains itself is more than some generators of clients take.
+        let anything = ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .pattern(Some(Metadata::TEXT_PATTERN))
+            .description(Some(
+                "Any JSON, objects and arrays included, without control characters in its texts, an integer being within ±2^53.",
+            ));
         ObjectBuilder::new()
             .property_names(Some(key))
-            .additional_properties(Some(Ref::from_schema_name(MetadataValueForm::name())))
+            .additional_properties(Some(anything))
             .description(Some(
                 "At most 16 KiB of compact JSON and 8 levels deep; a `null` member counts as absent.",
             ))
@@ -264,37 +271,6 @@ impl PartialSchema for MetadataForm {
 impl ToSchema for MetadataForm {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("SensorMetadata")
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((MetadataValueForm::name().into_owned(), MetadataValueForm::schema()));
-    }
-}
-
-/// What metadata can contain: any JSON.
-#[derive(Debug)]
-pub struct MetadataValueForm;
-
-impl PartialSchema for MetadataValueForm {
-    fn schema() -> RefOr<Schema> {
-        let scalar = SchemaType::from_iter([Type::Null, Type::Boolean, Type::Number, Type::String]);
-        let scalar = ObjectBuilder::new()
-            .schema_type(scalar)
-            .pattern(Some(Metadata::TEXT_PATTERN));
-        OneOfBuilder::new()
-            .item(scalar)
-            .item(ArrayBuilder::new().items(Ref::from_schema_name(Self::name())))
-            .item(Ref::from_schema_name(MetadataForm::name()))
-            .description(Some(
-                "Any JSON without control characters, an integer being within ±2^53.",
-            ))
-            .into()
-    }
-}
-
-impl ToSchema for MetadataValueForm {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("MetadataValue")
     }
 }
 

@@ -95,6 +95,37 @@ async fn whoever_sends_the_defaults_of_the_document_gets_what_they_get_without()
     service.finish().await;
 }
 
+/// The names of the schemas that `schema` refers to.
+fn references(schema: &Value) -> Vec<&str> {
+    match schema {
+        Value::Object(members) => {
+            let own = members.get("$ref").and_then(Value::as_str);
+            let own = own.and_then(|reference| reference.strip_prefix("#/components/schemas/"));
+            own.into_iter().chain(members.values().flat_map(references)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_schema_contains_itself_which_generators_of_clients_leave_out() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    assert!(schemas.len() > 20, "{}", schemas.len());
+    for name in schemas.keys() {
+        let (mut found, mut next) = (HashSet::new(), references(&schemas[name]));
+        while let Some(reference) = next.pop() {
+            assert_ne!(reference, name, "a schema that contains itself");
+            if found.insert(reference) {
+                next.extend(references(&schemas[reference]));
+            }
+        }
+    }
+    service.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_that_changes_a_sensor_says_which_event_it_publishes_where() {
     let service = Service::start().await;

@@ -8,6 +8,7 @@ import schemathesis
 MAX_LABEL_BYTES = 64
 MAX_VALUE_BYTES = 1024
 MAX_INTEGER = 2**53
+NOT_PLAIN = re.compile("[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]")
 
 
 @schemathesis.hook
@@ -21,21 +22,26 @@ def is_decided(name, member):
         longest = MAX_LABEL_BYTES if name in ("kind", "unit") else MAX_VALUE_BYTES
         # The schema counts characters, the service bytes.
         return len(member.encode()) <= longest or len(member) > longest
-    return all(is_small(number) for number in numbers(member))
+    return all(is_small(scalar) if isinstance(scalar, int) else is_plain(scalar) for scalar in scalars(member))
 
 
-def numbers(json):
-    """The numbers in a JSON value."""
+def scalars(json):
+    """The integers and the texts in a JSON value, names of members included."""
     if isinstance(json, dict):
-        return [number for member in json.values() for number in numbers(member)]
+        return [*json, *(scalar for member in json.values() for scalar in scalars(member))]
     if isinstance(json, list):
-        return [number for element in json for number in numbers(element)]
-    return [json] if isinstance(json, int) else []
+        return [scalar for element in json for scalar in scalars(element)]
+    return [json] if isinstance(json, (int, str)) else []
 
 
 def is_small(integer):
     # To JSON Schema 1e300 is an integer, too, which the service takes.
     return abs(integer) <= MAX_INTEGER
+
+
+def is_plain(text):
+    # The schema tells it of texts in metadata, but not of those that are nested there.
+    return not NOT_PLAIN.search(text)
 
 
 @schemathesis.hook
