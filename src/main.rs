@@ -49,8 +49,10 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
             let store::Restored { epoch, head } = store::restore(&path, &file).await.context("nothing was restored")?;
             cli::print(&format!("restored at revision {head}; the new epoch is {epoch}"))
         }),
-        Command::Openapi { json: true } => cli::print(&http::openapi_json(config.http.public_base())?),
-        Command::Openapi { json: false } => cli::print(&http::openapi_yaml(config.http.public_base())?),
+        Command::Openapi { json } => {
+            let write = if json { http::openapi_json } else { http::openapi_yaml };
+            cli::print(&write(&app::links(&config))?)
+        }
         Command::Asyncapi { json } => {
             let write = if json { http::asyncapi_json } else { http::asyncapi_yaml };
             cli::print(&write(&app::links(&config), app::delivery(&config))?)

@@ -61,7 +61,7 @@ fn once(written: &OnceLock<Bytes>, write: impl FnOnce() -> anyhow::Result<String
 )]
 #[route("/openapi.json", method = "GET", method = "HEAD")]
 pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = once(&state.documents.0.openapi_json, || openapi_json(&state.links().url("")))?;
+    let document = once(&state.documents.0.openapi_json, || openapi_json(state.links()))?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
 
@@ -80,7 +80,7 @@ pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 )]
 #[route("/openapi.yaml", method = "GET", method = "HEAD")]
 pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = once(&state.documents.0.openapi_yaml, || openapi_yaml(&state.links().url("")))?;
+    let document = once(&state.documents.0.openapi_yaml, || openapi_yaml(state.links()))?;
     Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }
 

@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Service, exchange};
 
@@ -69,6 +69,17 @@ async fn the_openapi_document_is_served_as_json_and_yaml() {
     }
     let yaml = service.get("/openapi.yaml").await.expect(200);
     assert!(yaml.text().starts_with("openapi:"), "{}", &yaml.text()[..80]);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swagger_ui_asks_the_service_that_it_came_from_and_shows_answers_as_they_are() {
+    let service = Service::start().await;
+    let document = service.get("/openapi.json").await.expect(200).json();
+    let shown = service.get("/docs/rest/openapi.json").await.expect(200).json();
+    // It leads from the document to the root of the service, under whatever path that may be.
+    assert_eq!(shown["servers"], json!([{"url": "../../"}]));
+    assert_eq!(shown["components"]["examples"], document["components"]["examples"]);
     service.finish().await;
 }
 

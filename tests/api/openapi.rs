@@ -1,9 +1,10 @@
 use std::collections::HashSet;
 use std::fs;
 
+use sensorcast::wire::link::LinkBase;
 use serde_json::Value;
 
-use crate::harness::Service;
+use crate::harness::{Service, link};
 
 const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
 
@@ -26,7 +27,8 @@ async fn document(service: &Service) -> Value {
 fn the_committed_document_is_what_the_binary_prints() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.yaml");
     let committed = fs::read_to_string(path).unwrap();
-    let printed = sensorcast::http::openapi_yaml("http://localhost:8000").unwrap();
+    let links = LinkBase::new("http://localhost:8000", "mqtt://localhost:1883", "");
+    let printed = sensorcast::http::openapi_yaml(&links).unwrap();
     assert!(
         committed.trim_end() == printed.trim_end(),
         "openapi/openapi.yaml is stale: run make openapi and commit it"
@@ -178,6 +180,18 @@ async fn every_kind_of_problem_has_a_page_with_what_happened_a_remedy_and_an_exa
         let text = page.text().replace("&quot;", "\"");
         assert!(text.contains(&format!("\"title\": \"{title}\"")), "{slug}");
     }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_of_answers_lead_to_this_service_and_its_broker() {
+    let service = Service::start().await;
+    let mut document = document(&service).await;
+    let monitor = link(&document["components"]["examples"]["sensor"]["value"], "monitor").unwrap();
+    assert!(monitor.starts_with("mqtt://broker.example:1883/"), "{monitor}");
+    // What stands in a schema is an example of any service.
+    document["components"]["schemas"].take();
+    assert!(!document.to_string().contains("localhost"));
     service.finish().await;
 }
 

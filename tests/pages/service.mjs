@@ -1,5 +1,5 @@
-// A service of its own: a new database, ports that the system chooses, and links that lead to another host, so that a page
-// that follows PUBLIC_URL instead of the host that it came from is seen.
+// A service of its own: a new database, ports that the system chooses, and links that lead to another host and path, so that a
+// page that follows PUBLIC_URL instead of where it came from is seen.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-export const PUBLIC_URL = 'http://sensors.example:8000';
+export const PUBLIC_URL = 'http://sensors.example:8000/api';
 
 export async function startService(binary) {
   const folder = await mkdtemp(join(tmpdir(), 'sensorcast-pages-'));

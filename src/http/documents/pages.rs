@@ -5,7 +5,7 @@ use actix_web::http::header;
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpResponse, route};
 use maud::{Markup, html};
-use url::Url;
+use utoipa::openapi::Server;
 use utoipa_swagger_ui::Config;
 
 use super::super::HttpState;
@@ -111,14 +111,13 @@ fn redirect(target: &'static str) -> HttpResponse {
         .finish()
 }
 
-/// The OpenAPI document for Swagger UI, which works with the host that it is loaded from, whatever `PUBLIC_URL` says.
+/// The OpenAPI document for Swagger UI, which works with the service that it is loaded from, whatever `PUBLIC_URL` says.
 #[route("/docs/rest/openapi.json", method = "GET", method = "HEAD")]
 async fn rest_document(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let public_url = Url::parse(&state.links().url(""));
-    let base = public_url.as_ref().map_or("", |url| url.path().trim_end_matches('/'));
-    let mut document = openapi(&format!("{base}/")).map_err(|error| unwritable(&error))?;
+    let mut document = openapi(state.links()).map_err(|error| unwritable(&error))?;
+    document.servers = Some(vec![Server::new("../../")]);
     let description = document.info.description.take().unwrap_or_default();
-    let ways_out = format!("[All pages]({base}/docs) · [The events]({base}/docs/events)");
+    let ways_out = "[All pages](../../docs) · [The events](../../docs/events)";
     document.info.description = Some(format!("{description}\n\n{ways_out}"));
     Ok(HttpResponse::Ok().json(document))
 }

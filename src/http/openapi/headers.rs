@@ -10,16 +10,19 @@ use utoipa::openapi::{OpenApi, Ref, RefOr, Required};
 
 use super::methods;
 use crate::domain::SensorName;
+use crate::wire::link::LinkBase;
 
 /// The `ETag` of a problem: that of the sensor in question, where there is one.
 const CURRENT_ETAG: &str = "Current-ETag";
 const REQUEST_ID: &str = "X-Request-Id";
 /// The parser of the framework may answer with these, before a request has an id.
 const BEFORE_THE_SERVICE: [&str; 3] = ["400", "408", "431"];
-const SENSOR_URL: &str = "http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90";
+/// In an example: where the service is.
+const BASE: &str = "{base}";
+const SENSOR_URL: &str = "{base}/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90";
 
 /// Turns the names of headers and shared parameters into references to what they hold.
-pub fn add(document: &mut OpenApi) {
+pub fn add(document: &mut OpenApi, links: &LinkBase) {
     for (method, operation) in methods::all_mut(document) {
         // Those with words of their own are not shared.
         for parameter in operation.parameters.iter_mut().flatten() {
@@ -35,7 +38,7 @@ pub fn add(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     let headers = RESPONSE_HEADERS
         .iter()
-        .map(|row| (row.0.to_owned(), row.header().into()));
+        .map(|row| (row.0.to_owned(), row.header(links).into()));
     components.headers.extend(headers);
     let parameters = parameters()
         .into_iter()
@@ -135,7 +138,7 @@ const RESPONSE_HEADERS: [Row; 17] = [
         "The coding of the body, one of those that `Accept-Encoding` takes: `gzip`, `br` or `zstd`"),
     Row("Vary", Presence::Always, Form::Text, "Accept, Accept-Encoding",
         "The headers of the request on which the answer depends"),
-    Row("Link", Presence::Always, Form::Text, "<http://localhost:8000/sensors?limit=50>; rel=\"first\"",
+    Row("Link", Presence::Always, Form::Text, "<{base}/sensors?limit=50>; rel=\"first\"",
         "The links to other pages (RFC 8288): `first`, and `prev` and `next` where there is one"),
     Row("Retry-After", Presence::Sometimes, Form::Seconds, "1",
         "Seconds to wait before the next attempt"),
@@ -154,8 +157,9 @@ const RESPONSE_HEADERS: [Row; 17] = [
 ];
 
 impl Row {
-    fn header(&self) -> Header {
+    fn header(&self, links: &LinkBase) -> Header {
         let Self(_, presence, form, example, description) = self;
+        let example = example.replace(BASE, &links.url(""));
         let text = ObjectBuilder::new().schema_type(Type::String);
         let format = |format: &str| Some(SchemaFormat::Custom(format.to_owned()));
         let (schema, example) = match form {

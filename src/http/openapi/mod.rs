@@ -37,11 +37,11 @@ use crate::wire::link::LinkBase;
 )]
 struct Frame;
 
-/// The OpenAPI document of a service whose base is `server`.
+/// The OpenAPI document of a service with these links.
 ///
 /// # Errors
 /// When an example cannot be made, which a test excludes.
-pub fn openapi(server: &str) -> anyhow::Result<OpenApi> {
+pub fn openapi(links: &LinkBase) -> anyhow::Result<OpenApi> {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Frame::openapi())
@@ -49,40 +49,38 @@ pub fn openapi(server: &str) -> anyhow::Result<OpenApi> {
         .split_for_parts();
     // Nobody has to log in, and that is meant.
     document.security = Some(Vec::new());
-    document.servers = Some(vec![ServerBuilder::new().url(server).build()]);
-    let base = LinkBase::new(server, "mqtt://localhost:1883", "");
-    let events = Examples::new(&base)?;
+    document.servers = Some(vec![ServerBuilder::new().url(links.url("")).build()]);
+    let events = Examples::new(links)?;
     document.webhooks = Some(webhooks::webhooks(&events)?);
-    links::add(&mut document);
+    self::links::add(&mut document);
     methods::add(&mut document);
-    headers::add(&mut document);
-    examples::add(&mut document, &events, &base)?;
-    add_problems(&mut document, server);
+    headers::add(&mut document, links);
+    examples::add(&mut document, &events, links)?;
+    add_problems(&mut document, links);
     Ok(document)
 }
 
-/// The document as YAML, for a service at `server`.
+/// The document as YAML, for a service with these links.
 ///
 /// # Errors
 /// When it cannot be written as YAML, which a test excludes.
-pub fn openapi_yaml(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server)?.to_yaml()?)
+pub fn openapi_yaml(links: &LinkBase) -> anyhow::Result<String> {
+    Ok(openapi(links)?.to_yaml()?)
 }
 
-/// The document as JSON, for a service at `server`.
+/// The document as JSON, for a service with these links.
 ///
 /// # Errors
 /// When it cannot be written as JSON, which a test excludes.
-pub fn openapi_json(server: &str) -> anyhow::Result<String> {
-    Ok(openapi(server)?.to_pretty_json()?)
+pub fn openapi_json(links: &LinkBase) -> anyhow::Result<String> {
+    Ok(openapi(links)?.to_pretty_json()?)
 }
 
 /// An answer of every kind of problem that the operations refer to: all but 405, which no operation answers with.
-fn add_problems(document: &mut OpenApi, server: &str) {
-    let links = LinkBase::new(server, "", "");
+fn add_problems(document: &mut OpenApi, links: &LinkBase) {
     let answered = KINDS.iter().filter(|kind| **kind != &problem::METHOD_NOT_ALLOWED);
     let examples = answered.map(|kind| {
-        let value = problem::example(kind, &links);
+        let value = problem::example(kind, links);
         let example: Example = ExampleBuilder::new().summary(kind.title).value(Some(value)).build();
         (kind.slug.to_owned(), example.into())
     });
