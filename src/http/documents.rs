@@ -8,6 +8,7 @@ pub mod layout;
 mod members;
 pub mod pages;
 mod schemas;
+mod swagger;
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +17,7 @@ use actix_web::{HttpResponse, route};
 use bytes::Bytes;
 
 use super::HttpState;
-use super::openapi::{openapi, openapi_json, openapi_yaml};
+use super::openapi::{openapi_json, openapi_yaml};
 use super::problem::{self, Problem, problem_responses};
 use crate::wire::link::LinkBase;
 pub use asyncapi::Delivery;
@@ -35,6 +36,8 @@ struct Written {
     openapi_yaml: OnceLock<Bytes>,
     asyncapi_json: OnceLock<Bytes>,
     asyncapi_yaml: OnceLock<Bytes>,
+    /// For Swagger UI.
+    to_try_out: OnceLock<Bytes>,
 }
 
 /// What is there, or what `write` gives.

@@ -6,16 +6,12 @@ use maud::{DOCTYPE, Markup, html};
 /// A page; `root` leads from it to the root of the service, e.g. `../`, so that no page depends on `PUBLIC_URL`.
 #[must_use]
 pub fn page(root: &str, title: &str, content: &Markup) -> HttpResponse {
-    let page = html! {
+    answer(html! {
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
+                (head(title))
                 meta name="color-scheme" content="light dark";
-                title { (title) " · sensorcast" }
-                // Otherwise a browser asks for /favicon.ico.
-                link rel="icon" href="data:,";
                 link rel="stylesheet" href={ (root) "docs/style.css" };
             }
             body {
@@ -30,7 +26,24 @@ pub fn page(root: &str, title: &str, content: &Markup) -> HttpResponse {
                 footer { "sensorcast " (env!("CARGO_PKG_VERSION")) }
             }
         }
-    };
+    })
+}
+
+/// What the head of every page begins with, Swagger UI included.
+#[must_use]
+pub fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        title { (title) " · sensorcast" }
+        // Otherwise a browser asks for /favicon.ico.
+        link rel="icon" href="data:,";
+    }
+}
+
+/// The answer that is a page.
+#[must_use]
+pub fn answer(page: Markup) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .body(page.into_string())

@@ -2,18 +2,16 @@
 //! Swagger UI work without scripts.
 
 use actix_web::http::header;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{self, Data};
 use actix_web::{HttpResponse, route};
 use maud::{Markup, html};
-use utoipa::openapi::Server;
-use utoipa_swagger_ui::Config;
 
 use super::super::HttpState;
 use super::super::allow::allow;
-use super::super::problem::{self, KINDS, Problem};
+use super::super::problem::{KINDS, Problem};
 use super::event_examples::Examples;
 use super::layout::{page, words};
-use super::{asyncapi, events_page, openapi, unwritable};
+use super::{asyncapi, events_page, swagger, unwritable};
 
 /// Adds the pages, which are no operations of the document.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -23,10 +21,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.service(style).service(allow("/docs/style.css", METHODS));
     config.service(events).service(allow("/docs/events", METHODS));
     config.service(with_slash).service(allow("/docs/rest", METHODS));
-    config
-        .service(rest_document)
-        .service(allow("/docs/rest/openapi.json", METHODS));
-    config.service(rest).service(allow("/docs/rest/{file:.*}", METHODS));
+    swagger::configure(config, METHODS);
 }
 
 #[route("/docs", method = "GET", method = "HEAD")]
@@ -109,34 +104,4 @@ fn redirect(target: &'static str) -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, target))
         .finish()
-}
-
-/// The OpenAPI document for Swagger UI, which works with the service that it is loaded from, whatever `PUBLIC_URL` says.
-#[route("/docs/rest/openapi.json", method = "GET", method = "HEAD")]
-async fn rest_document(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let mut document = openapi(state.links()).map_err(|error| unwritable(&error))?;
-    document.servers = Some(vec![Server::new("../../")]);
-    let description = document.info.description.take().unwrap_or_default();
-    let ways_out = "[All pages](../../docs) · [The events](../../docs/events)";
-    document.info.description = Some(format!("{description}\n\n{ways_out}"));
-    Ok(HttpResponse::Ok().json(document))
-}
-
-#[route("/docs/rest/{file:.*}", method = "GET", method = "HEAD")]
-async fn rest(file: Path<String>) -> Result<HttpResponse, Problem> {
-    let config = Config::from("openapi.json")
-        .try_it_out_enabled(true)
-        .display_request_duration(true)
-        // Without the bar in which to enter another document.
-        .use_base_layout()
-        // By default it would ask a validator on the internet.
-        .validator_url("none");
-    let found = utoipa_swagger_ui::serve(&file, config.into()).map_err(|error| {
-        tracing::error!(%error, "Swagger UI cannot be configured");
-        Problem::of_kind(&problem::INTERNAL)
-    })?;
-    let file = found.ok_or_else(|| Problem::of_kind(&problem::NOT_FOUND))?;
-    Ok(HttpResponse::Ok()
-        .content_type(file.content_type)
-        .body(file.bytes.into_owned()))
 }

@@ -4,6 +4,7 @@ mod examples;
 mod headers;
 mod links;
 mod methods;
+mod to_try_out;
 mod webhooks;
 
 use actix_web::App;
@@ -74,6 +75,16 @@ pub fn openapi_yaml(links: &LinkBase) -> anyhow::Result<String> {
 /// When it cannot be written as JSON, which a test excludes.
 pub fn openapi_json(links: &LinkBase) -> anyhow::Result<String> {
     Ok(openapi(links)?.to_pretty_json()?)
+}
+
+/// The document as JSON, for the Swagger UI of a service with these links.
+///
+/// # Errors
+/// When it cannot be written as JSON, which a test excludes.
+pub fn openapi_json_to_try_out(links: &LinkBase) -> anyhow::Result<String> {
+    let mut document = openapi(links)?;
+    to_try_out::adapt(&mut document);
+    Ok(document.to_json()?)
 }
 
 /// An answer of every kind of problem that the operations refer to: all but 405, which no operation answers with.

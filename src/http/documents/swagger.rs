@@ -1,0 +1,117 @@
+//! `/docs/rest/`: Swagger UI, as it comes with its crate, on a page of ours.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::web::{self, Data, Path};
+use actix_web::{HttpRequest, HttpResponse, route};
+use bytes::Bytes;
+use maud::{DOCTYPE, Markup, html};
+use sha2::{Digest, Sha256};
+use utoipa_swagger_ui::Config;
+
+use super::super::HttpState;
+use super::super::allow::allow;
+use super::super::conditional;
+use super::super::openapi::openapi_json_to_try_out;
+use super::super::problem::{self, Problem};
+use super::{layout, once};
+
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// Long enough for a visit; after that one request tells that nothing has changed.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("max-age=3600");
+
+/// Adds the page and what it is made of.
+pub fn configure(config: &mut web::ServiceConfig, methods: &'static str) {
+    config.service(page).service(allow("/docs/rest/", methods));
+    config
+        .service(document)
+        .service(allow("/docs/rest/openapi.json", methods));
+    config.service(asset).service(allow("/docs/rest/{file}", methods));
+}
+
+#[route("/docs/rest/", method = "GET", method = "HEAD")]
+async fn page() -> HttpResponse {
+    layout::answer(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                (layout::head("REST"))
+                link rel="stylesheet" href="swagger-ui.css";
+                link rel="stylesheet" href="index.css";
+            }
+            body { (content()) }
+        }
+    })
+}
+
+fn content() -> Markup {
+    html! {
+        div #swagger-ui {}
+        noscript { "This page needs scripts; " a href="../../openapi.yaml" { "openapi.yaml" } " says the same." }
+        script src="swagger-ui-bundle.js" {}
+        script src="swagger.js" {}
+    }
+}
+
+/// The OpenAPI document for Swagger UI.
+#[route("/docs/rest/openapi.json", method = "GET", method = "HEAD")]
+async fn document(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let write = || openapi_json_to_try_out(state.links());
+    let document = once(&state.documents.0.to_try_out, write)?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(document))
+}
+
+#[route("/docs/rest/{file}", method = "GET", method = "HEAD")]
+async fn asset(file: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let asset = ASSETS.get(file.as_str());
+    let asset = asset.ok_or_else(|| Problem::of_kind(&problem::NOT_FOUND))?;
+    Ok(asset.answer(request.headers()))
+}
+
+/// What the page loads.
+static ASSETS: LazyLock<HashMap<&'static str, Asset>> = LazyLock::new(|| {
+    let vendored = [
+        ("swagger-ui.css", CSS),
+        ("index.css", CSS),
+        ("swagger-ui-bundle.js", SCRIPT),
+    ];
+    let vendored = vendored.into_iter().filter_map(|(name, media_type)| {
+        // Only its own script would be made from the configuration.
+        let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).ok()??;
+        Some((name, Asset::new(media_type, file.bytes.into_owned().into())))
+    });
+    let own = Asset::new(SCRIPT, Bytes::from_static(include_bytes!("swagger.js")));
+    vendored.chain([("swagger.js", own)]).collect()
+});
+
+struct Asset {
+    media_type: &'static str,
+    bytes: Bytes,
+    tag: HeaderValue,
+}
+
+impl Asset {
+    fn new(media_type: &'static str, bytes: Bytes) -> Self {
+        let tag = HeaderValue::try_from(format!("\"{:x}\"", Sha256::digest(&bytes)));
+        Self {
+            media_type,
+            bytes,
+            tag: tag.unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+        }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> HttpResponse {
+        let mut answer = HttpResponse::Ok();
+        answer
+            .insert_header((header::ETAG, self.tag.clone()))
+            .insert_header((header::CACHE_CONTROL, CACHE_CONTROL));
+        if conditional::is_known_as_sent(headers, &self.tag) {
+            return answer.status(StatusCode::NOT_MODIFIED).finish();
+        }
+        answer.content_type(self.media_type).body(self.bytes.clone())
+    }
+}
