@@ -138,7 +138,7 @@ impl ToSchema for PlainValueForm {
 /// Whether a sensor reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = SensorStatus, example = "active")]
+#[schema(as = SensorStatus)]
 pub enum StatusForm {
     /// It reports.
     Active,

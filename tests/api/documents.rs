@@ -126,6 +126,40 @@ async fn what_swagger_ui_loads_is_kept_by_browsers_and_not_sent_to_them_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn swagger_ui_enters_nothing_that_need_not_be_sent() {
+    let service = Service::start().await;
+    let document = service.get("/docs/rest/openapi.json").await.expect(200).json();
+    let operations = document["paths"].as_object().unwrap().values();
+    let operations = operations.flat_map(|path| path.as_object().unwrap().values());
+    let parameters = operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
+    let shared = document["components"]["parameters"].as_object().unwrap().values();
+    let (needed, others): (Vec<_>, Vec<_>) = parameters
+        .chain(shared)
+        .filter(|parameter| parameter.get("$ref").is_none())
+        .partition(|parameter| parameter["required"] == true);
+    assert!(needed.iter().all(|parameter| !parameter["example"].is_null()));
+    assert!(others.len() > 20, "{}", others.len());
+    for parameter in &others {
+        // An object that is empty keeps it from making up members.
+        let nothing = (parameter["schema"]["type"] == "object").then(|| Value::Object(serde_json::Map::new()));
+        assert_eq!(parameter.get("example"), nothing.as_ref(), "{parameter}");
+    }
+    let told = |example: &str| {
+        let described = |parameter: &&Value| parameter["description"].as_str().unwrap().ends_with(example);
+        others.iter().copied().any(|parameter| described(&parameter))
+    };
+    for example in [
+        "`boiler-*`",
+        "`metadata.room=cellar`",
+        "`\"create-boiler-temp\"`",
+        "`18.5`",
+    ] {
+        assert!(told(&format!("\n\nFor example {example}")), "{example}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_page_has_a_content_security_policy_that_keeps_other_hosts_out() {
     let service = Service::start().await;
     for path in ["/docs", "/docs/events", "/docs/rest/", "/problems/name-taken"] {

@@ -83,7 +83,7 @@ pub fn openapi_json(links: &LinkBase) -> anyhow::Result<String> {
 /// When it cannot be written as JSON, which a test excludes.
 pub fn openapi_json_to_try_out(links: &LinkBase) -> anyhow::Result<String> {
     let mut document = openapi(links)?;
-    to_try_out::adapt(&mut document);
+    to_try_out::adapt(&mut document)?;
     Ok(document.to_json()?)
 }
 
