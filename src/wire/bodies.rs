@@ -123,7 +123,7 @@ impl PartialSchema for JsonPatch {
                 "A JSON Patch (RFC 6902): operations on what a GET shows, in their order, all or none. What the server alone writes \
                  can be tested and copied, and not changed. All that is copied and moved takes at most 64 KiB together.",
             ))
-            .examples([json!([{"op": "test", "path": "/value", "value": 21.5}, {"op": "replace", "path": "/value", "value": 21.7}])])
+            .examples([json!([{"op": "test", "path": "/value", "value": 21.7}, {"op": "replace", "path": "/value", "value": 21.9}])])
             .into()
     }
 }

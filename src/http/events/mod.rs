@@ -83,7 +83,7 @@ pub async fn all(
 #[utoipa::path(
     get,
     operation_id = "listSensorEvents",
-    tag = "events",
+    tag = "sensors",
     params(
         ("sensor" = String, Path),
         EventsQuery,

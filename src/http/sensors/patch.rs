@@ -45,7 +45,7 @@ problem_responses!(PatchProblems:
         )),
         (JsonPatch = "application/json-patch+json", examples(
             ("test" = (summary = "Report a value if it is still what was read",
-                value = json!([{"op": "test", "path": "/value", "value": 21.5}, {"op": "replace", "path": "/value", "value": 21.7}]))),
+                value = json!([{"op": "test", "path": "/value", "value": 21.7}, {"op": "replace", "path": "/value", "value": 21.9}]))),
             ("metadata" = (summary = "Change one member of the metadata",
                 value = json!([{"op": "add", "path": "/metadata", "value": {}}, {"op": "add", "path": "/metadata/room", "value": "cellar"}]))),
         )),
