@@ -20,6 +20,8 @@ const FONT: &str = "system-ui, sans-serif";
 const MOST_DOTS: usize = 200;
 /// The most texts that get a level of their own on the axis.
 const MOST_TEXTS: usize = 12;
+/// The most marks on the axis of time.
+const MOST_TICKS: usize = 8;
 /// The longest text that is shown whole.
 const LONGEST_LABEL: usize = 18;
 
@@ -260,14 +262,15 @@ fn draw(area: &Area<'_>, history: &HistoryForm, chart: &Chart) -> anyhow::Result
         Rectangle::new(corners, ASLEEP.filled())
     });
     context.draw_series(asleep)?;
-    let time_format = time_format(chart.times.end - chart.times.start);
+    let span = chart.times.end - chart.times.start;
+    let (time_format, finest) = time_format(span);
     context
         .configure_mesh()
         .axis_style(FAINT)
         .bold_line_style(FAINT)
         .light_line_style(TRANSPARENT)
         .label_style(font(13))
-        .x_labels(8)
+        .x_labels(most_ticks(span, finest))
         .y_labels(if chart.levels.is_empty() { 7 } else { chart.levels.len() })
         .x_label_formatter(&|time| time.format(time_format).to_string())
         .y_label_formatter(&|height| label(*height, &chart.levels))
@@ -310,13 +313,61 @@ fn label(height: f64, levels: &[String]) -> String {
     }
 }
 
-/// As fine as the span of the axis asks for.
-fn time_format(span: TimeDelta) -> &'static str {
+/// How an instant is written, as fine as the span of the axis asks for, and the shortest time that it tells apart.
+fn time_format(span: TimeDelta) -> (&'static str, TimeDelta) {
     match span {
-        span if span < TimeDelta::seconds(8) => "%H:%M:%S%.3f",
-        span if span < TimeDelta::minutes(8) => "%H:%M:%S",
-        span if span < TimeDelta::days(2) => "%H:%M",
-        span if span < TimeDelta::days(600) => "%Y-%m-%d",
-        _ => "%Y-%m",
+        span if span < TimeDelta::seconds(8) => ("%H:%M:%S%.3f", TimeDelta::milliseconds(1)),
+        span if span < TimeDelta::minutes(8) => ("%H:%M:%S", TimeDelta::seconds(1)),
+        span if span < TimeDelta::days(2) => ("%H:%M", TimeDelta::minutes(1)),
+        span if span < TimeDelta::days(600) => ("%Y-%m-%d", TimeDelta::days(1)),
+        _ => ("%Y-%m", TimeDelta::days(31)),
+    }
+}
+
+/// So many that no two next to each other are called the same.
+fn most_ticks(span: TimeDelta, finest: TimeDelta) -> usize {
+    let told_apart = span.num_milliseconds() / finest.num_milliseconds();
+    usize::try_from(told_apart).unwrap_or(MOST_TICKS).clamp(1, MOST_TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts of a picture of two values, so long one after the other.
+    fn texts(apart: TimeDelta) -> Vec<String> {
+        let point = |revision, time: Instant| PointForm {
+            revision,
+            measured_at: None,
+            time: time.to_rfc3339(),
+            value: Some(ValueForm::Number(revision.into())),
+            status: Some(StatusForm::Active),
+            deleted: false,
+        };
+        let first = instant("2026-11-22T11:00:00.123Z").expect("an instant");
+        let history = HistoryForm {
+            sensor: String::new(),
+            epoch: String::new(),
+            name: None,
+            unit: None,
+            points: vec![point(1, first), point(2, first + apart)],
+            links: Vec::new(),
+        };
+        let svg = svg(&history).expect("a picture");
+        let texts = svg.split("</text>").filter_map(|before| before.rsplit('>').next());
+        texts.map(|text| text.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn two_ticks_next_to_each_other_on_the_axis_of_time_have_two_names() {
+        let mut apart = TimeDelta::milliseconds(1);
+        while apart < TimeDelta::days(3000) {
+            let texts = texts(apart);
+            let ticks = texts.iter().filter(|text| text.contains(':') || text.starts_with("20"));
+            let ticks: Vec<_> = ticks.filter(|text| !text.contains(' ')).collect();
+            assert!(!ticks.is_empty(), "{apart}: {texts:?}");
+            assert!(ticks.windows(2).all(|pair| pair[0] != pair[1]), "{apart}: {ticks:?}");
+            apart = apart * 5 / 4 + TimeDelta::milliseconds(1);
+        }
     }
 }
