@@ -55,6 +55,9 @@ async function checkPage(browser, address, path, name, options = {}) {
   const { width } = options.viewport ?? WIDE;
   const content = await tab.page.locator('html').evaluate((html) => html.scrollWidth);
   check(`${path} fits into ${width} pixels`, content <= width, content);
+  const inText = tab.page.locator('main p a, main li a');
+  const lines = await inText.evaluateAll((all) => all.map((link) => getComputedStyle(link).textDecorationLine));
+  check(`links in the text of ${path} are told by more than a colour`, lines.every((line) => line === 'underline'), lines);
   await tab.page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
   checkQuiet(tab, new URL(address).host);
   const links = await tab.page.locator('a[href]').evaluateAll((all) => all.map((link) => link.href));
