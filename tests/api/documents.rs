@@ -168,13 +168,25 @@ async fn every_page_has_a_content_security_policy_that_keeps_other_hosts_out() {
         assert!(policy.starts_with("default-src 'self';"), "{path}: {policy}");
         assert!(!policy.contains("http") && !policy.contains('*'), "{path}: {policy}");
     }
-    for (path, target) in [("/docs/", "../docs"), ("/docs/rest", "rest/")] {
-        let redirection = service.get(path).await.expect(308);
-        assert_eq!(redirection.header("location"), Some(target), "{path}");
-    }
     service.get("/docs/rest/nothing.js").await.expect(404);
     service.get("/docs/rest/index.html").await.expect(404);
     service.get("/docs/nothing").await.expect(404);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slash_too_many_or_too_few_leads_to_the_page() {
+    let service = Service::start().await;
+    for (path, target) in [
+        ("/docs/", "../docs"),
+        ("/docs/rest", "rest/"),
+        ("/docs/events/", "../events"),
+        ("/problems/name-taken/", "../name-taken"),
+    ] {
+        let redirection = service.get(path).await.expect(308);
+        assert_eq!(redirection.header("location"), Some(target), "{path}");
+    }
+    service.get("/problems/nothing/").await.expect(404);
     service.finish().await;
 }
 

@@ -2,13 +2,13 @@
 //! Swagger UI work without scripts.
 
 use actix_web::http::header;
-use actix_web::web::{self, Data};
+use actix_web::web::{self, Data, Path};
 use actix_web::{HttpResponse, route};
 use maud::{Markup, html};
 
 use super::super::HttpState;
 use super::super::allow::allow;
-use super::super::problem::{KINDS, Problem};
+use super::super::problem::{self, KINDS, Problem};
 use super::event_examples::Examples;
 use super::layout::{page, words};
 use super::{asyncapi, events_page, swagger, unwritable};
@@ -17,10 +17,16 @@ use super::{asyncapi, events_page, swagger, unwritable};
 pub fn configure(config: &mut web::ServiceConfig) {
     const METHODS: &str = "GET, HEAD, OPTIONS";
     config.service(overview).service(allow("/docs", METHODS));
-    config.service(without_slash).service(allow("/docs/", METHODS));
+    config.service(overview_with_slash).service(allow("/docs/", METHODS));
     config.service(style).service(allow("/docs/style.css", METHODS));
     config.service(events).service(allow("/docs/events", METHODS));
-    config.service(with_slash).service(allow("/docs/rest", METHODS));
+    config
+        .service(events_with_slash)
+        .service(allow("/docs/events/", METHODS));
+    config
+        .service(problem_with_slash)
+        .service(allow("/problems/{slug}/", METHODS));
+    config.service(rest_without_slash).service(allow("/docs/rest", METHODS));
     swagger::configure(config, METHODS);
 }
 
@@ -89,18 +95,30 @@ async fn style() -> HttpResponse {
 
 /// The links on the page are relative to `/docs`.
 #[route("/docs/", method = "GET", method = "HEAD")]
-async fn without_slash() -> HttpResponse {
+async fn overview_with_slash() -> HttpResponse {
     redirect("../docs")
+}
+
+#[route("/docs/events/", method = "GET", method = "HEAD")]
+async fn events_with_slash() -> HttpResponse {
+    redirect("../events")
+}
+
+#[route("/problems/{slug}/", method = "GET", method = "HEAD")]
+async fn problem_with_slash(slug: Path<String>) -> Result<HttpResponse, Problem> {
+    let kind = KINDS.iter().find(|kind| kind.slug == slug.as_str());
+    let kind = kind.ok_or_else(|| Problem::of_kind(&problem::NOT_FOUND))?;
+    Ok(redirect(&format!("../{}", kind.slug)))
 }
 
 /// The links of Swagger UI are relative to `/docs/rest/`.
 #[route("/docs/rest", method = "GET", method = "HEAD")]
-async fn with_slash() -> HttpResponse {
+async fn rest_without_slash() -> HttpResponse {
     redirect("rest/")
 }
 
 /// A target that is relative (RFC 9110 §10.2.2) is right behind a proxy, too.
-fn redirect(target: &'static str) -> HttpResponse {
+fn redirect(target: &str) -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, target))
         .finish()
