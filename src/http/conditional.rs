@@ -39,13 +39,6 @@ pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     fields.any(|field| field.split(',').any(is_it))
 }
 
-/// Whether the client has what `tag` is of already, in the coding that it would be sent in.
-#[must_use]
-pub fn is_known_as_sent(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let coding = AcceptedCodings::of(headers).best().unwrap_or_default();
-    encoded(tag, coding).is_some_and(|tag| is_known(headers, &tag))
-}
-
 /// The precondition of a request that writes.
 #[must_use]
 pub fn of_write(headers: &HeaderMap, state: &HttpState) -> Precondition {

@@ -353,7 +353,7 @@ mod tests {
             points: vec![point(1, first), point(2, first + apart)],
             links: Vec::new(),
         };
-        let svg = svg(&history).expect("a picture");
+        let svg = svg(&history, None).expect("a picture");
         let texts = svg.split("</text>").filter_map(|before| before.rsplit('>').next());
         texts.map(|text| text.trim().to_owned()).collect()
     }

@@ -14,6 +14,7 @@ use utoipa_swagger_ui::Config;
 
 use super::super::HttpState;
 use super::super::allow::allow;
+use super::super::coding::AcceptedCodings;
 use super::super::conditional;
 use super::super::openapi::openapi_json_to_try_out;
 use super::super::problem::{self, Problem};
@@ -106,12 +107,15 @@ impl Asset {
 
     fn answer(&self, headers: &HeaderMap) -> HttpResponse {
         let mut answer = HttpResponse::Ok();
-        answer
-            .insert_header((header::ETAG, self.tag.clone()))
-            .insert_header((header::CACHE_CONTROL, CACHE_CONTROL));
-        if conditional::is_known_as_sent(headers, &self.tag) {
+        answer.insert_header((header::CACHE_CONTROL, CACHE_CONTROL));
+        let coding = AcceptedCodings::of(headers).best_for(self.bytes.len());
+        let as_sent = conditional::encoded(&self.tag, coding);
+        if let Some(tag) = as_sent.filter(|tag| conditional::is_known(headers, tag)) {
+            answer.insert_header((header::ETAG, tag));
+            answer.insert_header((header::VARY, header::ACCEPT_ENCODING.as_str()));
             return answer.status(StatusCode::NOT_MODIFIED).finish();
         }
+        answer.insert_header((header::ETAG, self.tag.clone()));
         answer.content_type(self.media_type).body(self.bytes.clone())
     }
 }
