@@ -51,6 +51,12 @@ impl SensorName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a name can begin so: what does is a name itself, or a UUID, which is none but may go on as one.
+    #[must_use]
+    pub fn can_begin(prefix: &str) -> bool {
+        prefix.parse::<SensorRef>().is_ok()
+    }
 }
 
 impl FromStr for SensorName {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::Number;
 
-use super::{BoundingBox, Circle, Label, Revision, SensorId, SensorName, SensorRef, Status, Timestamp};
+use super::{BoundingBox, Circle, Label, Revision, SensorId, SensorName, Status, Timestamp};
 
 /// A page of sensors that is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -69,11 +69,8 @@ impl FromStr for NamePattern {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_suffix('*') {
             None => text.parse().map(Self::Exact),
-            // What begins a name is a name itself, or a UUID, which is none but may go on as one.
-            Some(prefix) => prefix
-                .parse::<SensorRef>()
-                .map(|_| Self::Prefix(prefix.to_owned()))
-                .map_err(|_| "must be a name, or the beginning of one and an asterisk, e.g. boiler-*"),
+            Some(prefix) if SensorName::can_begin(prefix) => Ok(Self::Prefix(prefix.to_owned())),
+            Some(_) => Err("must be a name, or the beginning of one and an asterisk, e.g. boiler-*"),
         }
     }
 }

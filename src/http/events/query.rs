@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use validator::Validate;
 
-use crate::domain::{ChangeKind, Cursor, SensorId, SensorRef};
+use crate::domain::{ChangeKind, Cursor, SensorId, SensorName};
 use crate::events::{Selection, Start};
 use crate::http::extract::digits;
 use crate::http::problem::{self, Problem};
@@ -75,7 +75,11 @@ impl EventsQuery {
     /// Which events.
     pub(in crate::http) fn selection(&self, sensor: Option<SensorId>) -> Result<Selection, Problem> {
         let kinds = self.event.as_deref().map(read_kinds).transpose()?;
-        if self.name.as_deref().is_some_and(|prefix| !begins_a_name(prefix)) {
+        if self
+            .name
+            .as_deref()
+            .is_some_and(|prefix| !SensorName::can_begin(prefix))
+        {
             return Err(malformed(
                 "name: no name begins so; 1 to 64 of A-Z a-z 0-9 . _ - are allowed",
             ));
@@ -135,11 +139,6 @@ fn read_kinds(text: &str) -> Result<Vec<ChangeKind>, Problem> {
         .map(read)
         .collect::<Option<_>>()
         .ok_or_else(|| malformed("event: some of created, modified, deleted are allowed, with commas between them"))
-}
-
-/// What begins a name is a name itself, or a UUID, which is none but may go on as one.
-fn begins_a_name(prefix: &str) -> bool {
-    prefix.parse::<SensorRef>().is_ok()
 }
 
 fn malformed(detail: impl Into<String>) -> Problem {
