@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory, Parser, Subcommand};
 use url::Url;
 
-use crate::config::{Config, Settings, load_dotenv};
+use crate::config::{Config, Settings, broker_url, load_dotenv};
 
 pub use health::check as check_health;
 pub use output::{complain, print};
@@ -120,17 +120,10 @@ pub fn parse() -> Result<Invocation, Stop> {
 }
 
 fn service_url(text: &str) -> Result<Url, String> {
-    url_of(text, &["http", "https"], "http:// or https:// with a host is allowed")
-}
-
-fn broker_url(text: &str) -> Result<Url, String> {
-    url_of(text, &["mqtt", "mqtts"], "mqtt:// or mqtts:// with a host is allowed")
-}
-
-fn url_of(text: &str, schemes: &[&str], allowed: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}; {allowed}"))?;
-    let is_allowed = schemes.contains(&url.scheme()) && url.host_str().is_some_and(|host| !host.is_empty());
-    is_allowed.then_some(url).ok_or_else(|| allowed.to_owned())
+    const ALLOWED: &str = "http:// or https:// with a host is allowed";
+    let url = Url::parse(text).map_err(|error| format!("{error}; {ALLOWED}"))?;
+    let is_allowed = matches!(url.scheme(), "http" | "https") && url.has_host();
+    is_allowed.then_some(url).ok_or_else(|| ALLOWED.to_owned())
 }
 
 #[cfg(test)]

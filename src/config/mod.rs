@@ -16,7 +16,8 @@ use url::Url;
 pub use dotenv::{DotenvError, load_dotenv};
 pub(crate) use settings::Settings;
 pub(crate) use urls::mask_credentials;
-pub use urls::without_credentials;
+pub use urls::{BROKER_ALLOWED, broker_url, of_broker, without_credentials};
+pub use values::topic_prefix;
 
 /// All settings of the service.
 #[derive(Debug, Clone)]

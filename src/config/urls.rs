@@ -9,7 +9,8 @@ use super::CorsOrigins;
 
 const PUBLIC_ALLOWED: &str =
     "an http or https URL without user, query or fragment is allowed, e.g. https://sensors.example.com/api";
-const BROKER_ALLOWED: &str = "mqtt://user:password@host:1883 or mqtts://user:password@host:8883 is allowed, user and password \
+/// What a broker's URL may be, in words.
+pub const BROKER_ALLOWED: &str = "mqtt://user:password@host:1883 or mqtts://user:password@host:8883 is allowed, user and password \
                               percent-encoded, without path, query or fragment";
 const PUBLIC_BROKER_ALLOWED: &str = "an mqtt, mqtts, ws or wss URL without user, query or fragment is allowed, \
                                      e.g. mqtts://broker.example.com:8883";
@@ -51,16 +52,30 @@ pub(super) fn origins(text: &str) -> Result<CorsOrigins, String> {
     }
 }
 
-/// `MQTT_URL`; unset when empty. The port is explicit in the result: 1883, or 8883 for mqtts, when none is given.
+/// `MQTT_URL`; unset when empty.
 pub(super) fn broker(text: &str) -> Result<OptionalUrl, String> {
     if text.is_empty() {
         return Ok(OptionalUrl(None));
     }
-    let mut url = Url::parse(text).map_err(|error| format!("{error}; {BROKER_ALLOWED}"))?;
+    broker_url(text).map(|url| OptionalUrl(Some(url)))
+}
+
+/// Reads the URL of a broker, as [`of_broker`] has it.
+///
+/// # Errors
+/// What is wrong and what is allowed.
+pub fn broker_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; {BROKER_ALLOWED}"))?;
+    of_broker(url).ok_or_else(|| BROKER_ALLOWED.to_owned())
+}
+
+/// The URL of a broker with an explicit port: 1883, or 8883 for mqtts, when it has none. `None` when it names no broker.
+#[must_use]
+pub fn of_broker(mut url: Url) -> Option<Url> {
     let default_port = match url.scheme() {
         "mqtt" => 1883,
         "mqtts" => 8883,
-        _ => return Err(BROKER_ALLOWED.to_owned()),
+        _ => return None,
     };
     let port = url.port().unwrap_or(default_port);
     let is_plain = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
@@ -70,10 +85,10 @@ pub(super) fn broker(text: &str) -> Result<OptionalUrl, String> {
             .is_ok_and(|text| !text.contains('\0'))
     });
     if !is_plain || port == 0 || !credentials_are_text || !has_host(&url) || url.set_port(Some(port)).is_err() {
-        return Err(BROKER_ALLOWED.to_owned());
+        return None;
     }
     url.set_path("");
-    Ok(OptionalUrl(Some(url)))
+    Some(url)
 }
 
 /// `MQTT_PUBLIC_URL`; unset when empty.

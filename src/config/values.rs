@@ -16,7 +16,8 @@ const MAX_BOUND: usize = 1_000_000_000;
 /// One hour.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
-/// Leaves room for `sensors/{id}/state` in the topic lengths that brokers accept (some stop at 1 KiB).
+/// Leaves room for `sensors/{id}/state` in the topic lengths that brokers accept (some stop at 1 KiB); and Paho C encodes the length of
+/// a topic modulo 65,536 without a check.
 const MAX_TOPIC_PREFIX_BYTES: usize = 256;
 
 pub(super) fn bind_address(text: &str) -> Result<SocketAddr, String> {
@@ -43,7 +44,11 @@ pub(super) fn quality_of_service(text: &str) -> Result<u8, String> {
     }
 }
 
-pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
+/// `MQTT_TOPIC_PREFIX`: empty, or whole topic levels (MQTT 5 §4.7) with a slash after them.
+///
+/// # Errors
+/// What is wrong and what is allowed.
+pub fn topic_prefix(text: &str) -> Result<String, String> {
     let levels = text.strip_suffix('/').unwrap_or(text);
     if text.is_empty() {
         return Ok(String::new());

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::config::{self, BROKER_ALLOWED};
+
 /// A broker: where it is, and who we are to it. Its `Debug` and `Display` never tell the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -20,22 +22,10 @@ pub(super) struct Credentials {
     pub(super) password: String,
 }
 
-/// Why a URL does not name a broker.
+/// A URL that does not name a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
-    /// Another scheme.
-    #[error("the scheme is mqtt or mqtts")]
-    Scheme,
-    /// No host.
-    #[error("there has to be a host")]
-    Host,
-    /// User or password are not UTF-8, or hold a NUL.
-    #[error("user and password are percent-encoded UTF-8 without NUL")]
-    Credentials,
-    /// A path, query or fragment, which would mean nothing.
-    #[error("nothing may come after host and port")]
-    Trailing,
-}
+#[error("{BROKER_ALLOWED}")]
+pub struct EndpointError;
 
 impl Endpoint {
     /// The broker that a URL names: `mqtt://user:password@host:1883`, or `mqtts://` (port 8883) for TLS with the
@@ -44,23 +34,13 @@ impl Endpoint {
     /// # Errors
     /// When the URL names none.
     pub fn from_url(url: &Url) -> Result<Self, EndpointError> {
-        let (tls, default_port) = match url.scheme() {
-            "mqtt" => (false, 1883),
-            "mqtts" => (true, 8883),
-            _ => return Err(EndpointError::Scheme),
-        };
-        let host = url
-            .host_str()
-            .filter(|host| !host.is_empty())
-            .ok_or(EndpointError::Host)?;
-        let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-        if !is_bare {
-            return Err(EndpointError::Trailing);
-        }
+        let url = config::of_broker(url.clone()).ok_or(EndpointError)?;
+        let (host, port) = (url.host_str(), url.port());
+        let (host, port) = host.zip(port).ok_or(EndpointError)?;
         Ok(Self {
-            authority: format!("{host}:{}", url.port().unwrap_or(default_port)),
-            tls,
-            credentials: credentials(url)?,
+            authority: format!("{host}:{port}"),
+            tls: url.scheme() == "mqtts",
+            credentials: credentials(&url),
         })
     }
 
@@ -86,22 +66,14 @@ impl Endpoint {
     }
 }
 
-fn credentials(url: &Url) -> Result<Option<Credentials>, EndpointError> {
-    let decode = |text: &str| {
-        percent_decode_str(text)
-            .decode_utf8()
-            .ok()
-            .filter(|text| !text.contains('\0'))
-            .map(String::from)
-            .ok_or(EndpointError::Credentials)
-    };
-    if url.username().is_empty() && url.password().is_none() {
-        return Ok(None);
-    }
-    Ok(Some(Credentials {
-        user: decode(url.username())?,
-        password: decode(url.password().unwrap_or_default())?,
-    }))
+/// Of the URL of a broker, where both are UTF-8.
+fn credentials(url: &Url) -> Option<Credentials> {
+    let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let has_any = !url.username().is_empty() || url.password().is_some();
+    has_any.then(|| Credentials {
+        user: decode(url.username()),
+        password: decode(url.password().unwrap_or_default()),
+    })
 }
 
 impl fmt::Display for Endpoint {
@@ -136,10 +108,9 @@ mod tests {
 
     #[test]
     fn a_url_that_names_no_broker_is_refused() {
-        assert_eq!(endpoint("http://host"), Err(EndpointError::Scheme));
-        assert_eq!(endpoint("mqtt:///"), Err(EndpointError::Host));
-        assert_eq!(endpoint("mqtt://host/topic"), Err(EndpointError::Trailing));
-        assert_eq!(endpoint("mqtt://%ff:x@host"), Err(EndpointError::Credentials));
+        for url in ["http://host", "mqtt:///", "mqtt://host/topic", "mqtt://%ff:x@host"] {
+            assert_eq!(endpoint(url), Err(EndpointError), "{url}");
+        }
         assert_eq!(endpoint("mqtt://host").unwrap().to_string(), "host:1883");
     }
 }

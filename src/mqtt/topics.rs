@@ -1,3 +1,4 @@
+use crate::config;
 use crate::domain::SensorId;
 
 /// The topics of one service: the collection's own, one for each sensor below it, and one below that for its state.
@@ -6,36 +7,23 @@ pub struct Topics {
     collection: String,
 }
 
-/// Why a prefix is none.
+/// A prefix that is none, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TopicError {
-    /// Longer than any broker should have to take.
-    #[error("a topic prefix has at most {} bytes", Topics::MAX_PREFIX_LENGTH)]
-    TooLong,
-    /// Holds what MQTT does not allow in a topic name, or keeps for the broker.
-    #[error("a topic prefix has no +, #, control character, and does not start with $")]
-    Forbidden,
-}
+#[error("the topic prefix: {0}")]
+pub struct TopicError(String);
 
 impl Topics {
-    /// The longest prefix, in bytes. Paho C encodes the length of a topic modulo 65,536 without a check, and brokers
-    /// have limits of their own.
-    pub const MAX_PREFIX_LENGTH: usize = 256;
+    /// More than a prefix and the rest of a topic have, in bytes.
+    const MAX_LENGTH: usize = 320;
     const COLLECTION: &str = "sensors";
     const STATE: &str = "/state";
 
     /// The topics after a prefix, e.g. `plant7/`; it may be empty.
     ///
     /// # Errors
-    /// When a topic after this prefix would not be valid (MQTT 5 §4.7).
+    /// When it is no prefix, and a topic after it might not be valid.
     pub fn new(prefix: &str) -> Result<Self, TopicError> {
-        if prefix.len() > Self::MAX_PREFIX_LENGTH {
-            return Err(TopicError::TooLong);
-        }
-        let forbidden = |c: char| matches!(c, '+' | '#') || c.is_control();
-        if prefix.starts_with('$') || prefix.contains(forbidden) {
-            return Err(TopicError::Forbidden);
-        }
+        let prefix = config::topic_prefix(prefix).map_err(TopicError)?;
         Ok(Self {
             collection: format!("{prefix}{}", Self::COLLECTION),
         })
@@ -51,7 +39,7 @@ impl Topics {
     #[must_use]
     pub fn sensor(&self, id: SensorId) -> String {
         let topic = format!("{}/{id}", self.collection);
-        debug_assert!(topic.len() < Self::MAX_PREFIX_LENGTH + 64 && !topic.contains(['+', '#', '\0']));
+        debug_assert!(topic.len() < Self::MAX_LENGTH && !topic.contains(['+', '#', '\0']));
         topic
     }
 
