@@ -208,9 +208,11 @@ const fn columns(key: SortKey) -> (&'static str, Option<&'static str>) {
 
 /// How many sensors meet each condition, one column a condition: NULL where it is common, further than which nobody counts.
 pub(super) fn probe(conditions: &[Condition<'_>]) -> Sql {
-    // The greatest number tells how many sensors there are at most, and is at hand.
+    // The greatest number tells how many sensors there are at most, and is at hand; there is none without any.
     let mut sql = Sql::new("WITH common (rows) AS (SELECT max(");
-    sql.push_bind(COMMON).push(", max(number) / ").push_bind(COMMON_SHARE);
+    sql.push_bind(COMMON)
+        .push(", coalesce(max(number), 0) / ")
+        .push_bind(COMMON_SHARE);
     let mut join = ") FROM sensors) SELECT ";
     for condition in conditions {
         sql.push(join)

@@ -115,6 +115,20 @@ async fn each_filter_lists_the_sensors_that_meet_it_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_sensor_no_filter_finds_one() {
+    let service = Service::start().await;
+    for query in [
+        "kind=a&unit=b",
+        "kind=a&sort=name",
+        "metadata.floor=3&near=0,0",
+        "value_min=1&updated_since=2026-01-01T00:00:00Z&bbox=0,0,1,1",
+    ] {
+        assert_lists(&service, query, &[]).await;
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_sees_a_sensor_as_it_is_now() {
     let service = with_a_plant().await;
     let changes = json!({"kind": "humidity", "unit": null, "metadata": {"room": "roof", "floor": null}, "value": 9, "name": "moved"});
