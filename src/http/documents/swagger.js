@@ -12,6 +12,8 @@ SwaggerUIBundle({
   url: 'openapi.json',
   // Without the bar in which to enter another document.
   layout: 'BaseLayout',
+  // Otherwise it would ask one on the internet.
+  validatorUrl: 'none',
   deepLinking: true,
   displayRequestDuration: true,
   operationsSorter: (one, other) => place(one) - place(other),
