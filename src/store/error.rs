@@ -10,7 +10,7 @@ pub enum StoreError {
     /// The disk is full; nothing was changed.
     #[error("the disk that holds the database is full")]
     Full,
-    /// All connections that read are in use, and were for as long as a read waits.
+    /// All connections that read are in use, and were for as long as a read waits; or what was read is not announced after that.
     #[error("too many reads wait for the database")]
     Busy,
     /// The writer has stopped: the service is shutting down or has failed.

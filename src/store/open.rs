@@ -49,8 +49,9 @@ const THREAD_CACHE_KIB: &str = "-16384";
 const MAX_PREPARED_STATEMENTS: usize = 64;
 /// Connections that read. More than the cores of a small machine gain nothing.
 const READ_CONNECTIONS: u32 = 4;
-/// How long a read waits for one of them: less than clients do, and than the relay may be silent.
-const READ_WAIT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a read waits for one of them, and for what it has read to be announced: less than clients do, and than the relay may be
+/// silent.
+pub(super) const READ_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why the database could not be opened; one line for the operator.
 #[derive(Debug, Error)]

@@ -169,10 +169,9 @@ impl Store {
         )
         .fetch_all(&self.inner.reads)
         .await?;
-        if let Some(last) = rows.last() {
-            self.announced(Revision::new(last.revision)).await?;
-        }
-        rows.into_iter().map(EventRow::into_event).collect()
+        let head = self.inner.head.borrow().get();
+        let announced = rows.into_iter().take_while(|row| row.revision <= head);
+        announced.map(EventRow::into_event).collect()
     }
 
     /// At most `limit` events of one sensor after the revision `after`, oldest first; also of one that is gone.

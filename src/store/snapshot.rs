@@ -2,10 +2,13 @@
 //!
 //! A commit can be seen in the database a moment before the writer has announced its head. Whoever read it then would know more than
 //! what is answered from memory, the kept pages of the list and the log among it: the next page could be older than the first, and its
-//! revision a cursor of the future. So a read that is ahead waits for the announcement, in one of these ways.
+//! revision a cursor of the future. So a read that is ahead waits for the announcement, in one of these ways; a reader of events leaves
+//! out what is ahead.
 
 use sqlx::{Sqlite, Transaction};
+use tokio::time::sleep;
 
+use super::open::READ_WAIT_LIMIT;
 use super::{Store, StoreError};
 use crate::domain::Revision;
 
@@ -20,7 +23,7 @@ impl Store {
         Ok(snapshot)
     }
 
-    /// Waits until the revision that was read is announced, which it is when this is ready at once, mostly.
+    /// Waits until the revision that was read is announced, which it is already, mostly.
     pub(super) async fn announced(&self, revision: Revision) -> Result<(), StoreError> {
         if *self.inner.head.borrow() >= revision {
             return Ok(());
@@ -30,6 +33,7 @@ impl Store {
             announced = head.wait_for(|head| *head >= revision) => announced.map(drop).map_err(|_| StoreError::Stopped),
             // It may never be: the outcome of the commit is unknown.
             () = self.failed() => Err(StoreError::Stopped),
+            () = sleep(READ_WAIT_LIMIT) => Err(StoreError::Busy),
         }
     }
 }
