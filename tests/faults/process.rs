@@ -123,10 +123,7 @@ async fn who_is_connected_is_served_when_no_file_more_may_be_open() {
     service.become_ready().await;
     service.create(&json!({"name": "s1"})).await;
     let mut connected = TcpStream::connect(service.addr).await.unwrap();
-    connected
-        .write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    connected.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     connected.read_u8().await.unwrap();
     let mut others = Vec::new();
     for _ in 0..FILES {
