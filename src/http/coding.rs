@@ -162,7 +162,8 @@ pub async fn encode(request: &RequestHead, mut response: HttpResponse) -> HttpRe
         return response;
     }
     add_vary(response.headers_mut());
-    if !request.headers().contains_key(header::ACCEPT_ENCODING) {
+    let asks = |name| request.headers().contains_key(name);
+    if !asks(header::ACCEPT_ENCODING) && !asks(header::IF_NONE_MATCH) {
         return response;
     }
     let (mut head, body) = response.into_parts();

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, Path};
-use actix_web::{HttpRequest, HttpResponse, route};
+use actix_web::{HttpResponse, route};
 use bytes::Bytes;
 use maud::{DOCTYPE, Markup, html};
 use sha2::{Digest, Sha256};
@@ -14,8 +13,6 @@ use utoipa_swagger_ui::Config;
 
 use super::super::HttpState;
 use super::super::allow::allow;
-use super::super::coding::AcceptedCodings;
-use super::super::conditional;
 use super::super::openapi::openapi_json_to_try_out;
 use super::super::problem::{self, Problem};
 use super::{layout, once};
@@ -67,10 +64,10 @@ async fn document(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 }
 
 #[route("/docs/rest/{file}", method = "GET", method = "HEAD")]
-async fn asset(file: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn asset(file: Path<String>) -> Result<HttpResponse, Problem> {
     let asset = ASSETS.get(file.as_str());
     let asset = asset.ok_or_else(|| Problem::of_kind(&problem::NOT_FOUND))?;
-    Ok(asset.answer(request.headers()))
+    Ok(asset.answer())
 }
 
 /// What the page loads.
@@ -105,17 +102,12 @@ impl Asset {
         }
     }
 
-    fn answer(&self, headers: &HeaderMap) -> HttpResponse {
-        let mut answer = HttpResponse::Ok();
-        answer.insert_header((header::CACHE_CONTROL, CACHE_CONTROL));
-        let coding = AcceptedCodings::of(headers).best_for(self.bytes.len());
-        let as_sent = conditional::encoded(&self.tag, coding);
-        if let Some(tag) = as_sent.filter(|tag| conditional::is_known(headers, tag)) {
-            answer.insert_header((header::ETAG, tag));
-            answer.insert_header((header::VARY, header::ACCEPT_ENCODING.as_str()));
-            return answer.status(StatusCode::NOT_MODIFIED).finish();
-        }
-        answer.insert_header((header::ETAG, self.tag.clone()));
-        answer.content_type(self.media_type).body(self.bytes.clone())
+    /// The whole of it; the coding makes a 304 of that for who has it.
+    fn answer(&self) -> HttpResponse {
+        HttpResponse::Ok()
+            .insert_header((header::ETAG, self.tag.clone()))
+            .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
+            .content_type(self.media_type)
+            .body(self.bytes.clone())
     }
 }
