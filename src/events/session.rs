@@ -148,7 +148,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             self.read_ahead().await;
             self.fill_window();
             self.make_next();
-            if let Err(ending) = self.judge_refusals() {
+            if let Some(ending) = self.judge_refusals() {
                 return ending;
             }
             if stop.over.is_cancelled() || (stop.asked.is_cancelled() && self.is_drained()) {
@@ -347,18 +347,14 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
 
     /// When the broker has refused all that there is, or very much, that is about the connection and not about the messages: they come
     /// again on the next one. There more are tried, in case that one sensor is refused for so long, and the next one is not.
-    fn judge_refusals(&mut self) -> Result<(), Ending> {
+    fn judge_refusals(&mut self) -> Option<Ending> {
+        let (_, reason) = self.refused.last()?;
         let is_all = self.answers.is_empty() && self.unsent.is_empty();
-        let Some((_, reason)) = self.refused.last() else {
-            return Ok(());
-        };
-        let ending = Ending::NotNow(reason.clone());
-        if self.refused.len() >= self.progress.patience {
+        let is_very_much = self.refused.len() >= self.progress.patience;
+        if is_very_much {
             self.progress.look_further();
-        } else if !is_all {
-            return Ok(());
         }
-        Err(self.go_back(ending))
+        (is_all || is_very_much).then(|| Ending::NotNow(reason.clone()))
     }
 
     /// Gives up the oldest message, and with it what was answered to those behind it: nobody may take that for an answer to
