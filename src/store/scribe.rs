@@ -54,7 +54,10 @@ impl Scribe {
         decide: Decide,
         moment: Moment,
     ) -> Step {
-        let current = self.current(connection, target)?;
+        let current = match self.current(connection, target)? {
+            Ok(current) => current,
+            Err(damaged) => return Ok(Err(damaged.into())),
+        };
         let change = match decide(current.as_deref(), moment) {
             Ok(change) => change,
             Err(refusal) => {
@@ -77,11 +80,16 @@ impl Scribe {
     }
 
     /// The sensor as it is.
-    fn current(&self, connection: &Connection, target: &SensorRef) -> Result<Option<Arc<Sensor>>, StoreError> {
+    fn current(
+        &self,
+        connection: &Connection,
+        target: &SensorRef,
+    ) -> rusqlite::Result<Result<Option<Arc<Sensor>>, StoreError>> {
         if let Some(sensor) = self.changes.unchanged(target) {
-            return Ok(Some(sensor));
+            return Ok(Ok(Some(sensor)));
         }
-        Ok(stored_sensor(connection, target)?.map(Arc::new))
+        let sensor = stored_sensor(connection, target)?;
+        Ok(sensor.map(|sensor| sensor.map(Arc::new)))
     }
 
     fn create(&mut self, connection: &Connection, sensor: Sensor, moment: Moment) -> Step {
@@ -267,7 +275,7 @@ pub(super) fn as_it_is(
             current,
             after_others,
         } => {
-            let there = stored_sensor(connection, target)?.as_ref().map(state_of);
+            let there = stored_sensor(connection, target)??.as_ref().map(state_of);
             let was_there = std::mem::replace(current, there);
             *after_others = match refusal {
                 Refusal::ListPreconditionFailed(_) => are_any,
@@ -282,11 +290,11 @@ pub(super) fn as_it_is(
     Ok(error)
 }
 
-/// The sensor as the transaction sees it.
-fn stored_sensor(connection: &Connection, target: &SensorRef) -> Result<Option<Sensor>, StoreError> {
+/// The sensor as the transaction sees it. One that is damaged is the trouble of those who want that one: the inner error.
+fn stored_sensor(connection: &Connection, target: &SensorRef) -> rusqlite::Result<Result<Option<Sensor>, StoreError>> {
     let row = find(connection, target)?;
     let sensor = row.map(|row| stored::read(row.document.as_bytes()).map_err(damaged));
-    sensor.transpose()
+    Ok(sensor.transpose())
 }
 
 /// What tells a refused client which sensor it met, and which of its states.

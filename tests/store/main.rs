@@ -9,6 +9,7 @@
 )]
 
 mod cache;
+mod damage;
 mod fixture;
 mod lists;
 mod own_log;
