@@ -11,8 +11,10 @@ use tracing_subscriber::fmt::time::SystemTime;
 use crate::config::{LogConfig, LogFormat};
 
 /// Libraries that tell at `info` what is of interest only to those who debug them; a filter that names one is obeyed.
-/// Paho tells more than it should: at `debug` it logs the password of the broker.
-const QUIET: &str = "mqtt5=warn,mqtt5_protocol=warn,actix_server=warn,actix_http=warn,paho_mqtt=warn,paho_mqtt_c=warn";
+/// Paho tells more than it should: at `debug` it logs the password of the broker. What actix's dispatcher calls an error is a client that sent no
+/// request, which `http::framing` tells at `debug`.
+const QUIET: &str = "mqtt5=warn,mqtt5_protocol=warn,actix_server=warn,actix_http=warn,actix_http::h1::dispatcher=off,\
+    paho_mqtt=warn,paho_mqtt_c=warn";
 
 /// Starts logging for the whole process.
 ///

@@ -329,11 +329,36 @@ impl<T: BodyType> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request = request.clone();
         let payload = payload.take();
-        let limits = request
-            .app_data::<Data<HttpState>>()
-            .map_or_else(HttpLimits::default, |state| state.limits);
-        Box::pin(async move { read_body(&request, payload, limits.body_bytes, |_| Ok(())).await })
+        Box::pin(async move {
+            let max_bytes = limits_of(&request).body_bytes;
+            read_body(&request, payload, max_bytes, |_| Ok(())).await
+        })
     }
+}
+
+/// A body that the operation has no use for. It is read to its end all the same, because what is cut off or malformed on its way must
+/// not be done.
+#[derive(Debug)]
+pub struct UnusedBody;
+
+impl FromRequest for UnusedBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let max_bytes = limits_of(&request).body_bytes;
+            read(&request, payload, max_bytes, |_| Ok(())).await.map(|_| Self)
+        })
+    }
+}
+
+fn limits_of(request: &HttpRequest) -> HttpLimits {
+    request
+        .app_data::<Data<HttpState>>()
+        .map_or_else(HttpLimits::default, |state| state.limits)
 }
 
 /// Reads a body of at most `max_bytes`, whose pieces `make_room` has to allow as they come.
@@ -346,11 +371,7 @@ pub async fn read_body<T: BodyType>(
     max_bytes: usize,
     make_room: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<Body<T>, Problem> {
-    let limits = request
-        .app_data::<Data<HttpState>>()
-        .map_or_else(HttpLimits::default, |state| state.limits);
-    let read = timeout(limits.body_timeout, read(request, payload, max_bytes, make_room)).await;
-    let bytes = read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))??;
+    let bytes = read(request, payload, max_bytes, make_room).await?;
     let media_type = media_type_of(request.headers(), T::MEDIA_TYPES, T::ADVERTISE)?;
     require_acceptable(request, &mime::APPLICATION_JSON)?;
     Ok(Body {
@@ -360,7 +381,19 @@ pub async fn read_body<T: BodyType>(
     })
 }
 
+/// The bytes of a body, in the time that it has.
 async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    max_bytes: usize,
+    make_room: impl FnMut(&[u8]) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
+    let all = read_all(request, payload, max_bytes, make_room);
+    let read = timeout(limits_of(request).body_timeout, all).await;
+    read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))?
+}
+
+async fn read_all(
     request: &HttpRequest,
     mut payload: Payload,
     max_bytes: usize,

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
+use super::framing::Turn;
 use super::problem::{self, Problem};
 use super::sensors::read::{self, SensorRead};
 use super::{HttpState, coding, cors};
@@ -46,8 +47,11 @@ where
             id: clock::new_request_id(),
             state: state.clone(),
         };
+        // Dropped with the future, when the answer is there.
+        let turn = Turn::of(&request);
         if let Some(shortcut) = exchange.shortcut(&request) {
             return Either::Left(async move {
+                let _turn = turn;
                 let (span, route, response) = match shortcut {
                     Shortcut::Answer(route, response) => (Span::none(), route, response),
                     Shortcut::Read(read) => {
@@ -63,6 +67,7 @@ where
         let span = exchange.span(&request);
         let answer = span.in_scope(|| routes.call(request)).instrument(span.clone());
         Either::Right(async move {
+            let _turn = turn;
             let (request, response) = answer.await?.into_parts();
             let route = request.match_pattern().map(Cow::Owned);
             let response = span.in_scope(|| exchange.finish(request.head(), route, response));

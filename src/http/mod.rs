@@ -12,6 +12,7 @@ mod entry;
 mod events;
 mod extract;
 mod frame;
+mod framing;
 mod health;
 mod idempotency;
 mod metrics;
@@ -25,13 +26,13 @@ mod problem_kinds;
 mod problem_pages;
 mod routes;
 mod sensors;
-mod strict_framing;
 mod variant;
 
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,11 +53,11 @@ use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use batch::BatchRoom;
 pub use documents::{Delivery, Documents, asyncapi_json, asyncapi_yaml};
+use framing::{Framing, Refusals};
 pub use idempotency::Running;
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
 pub use sensors::list::cache::PageCache;
-use strict_framing::StrictFraming;
 
 /// How long running requests may take when the service stops.
 const STOP_TIME_LIMIT_S: u64 = 5;
@@ -118,7 +119,7 @@ pub struct Listening {
 
 /// Binds the address and starts serving.
 ///
-/// What `HttpServer` would do, but for [`StrictFraming`] between socket and parser.
+/// What `HttpServer` would do, but for [`Framing`] between socket and parser.
 ///
 /// # Errors
 /// When the address is in use or not ours.
@@ -139,6 +140,7 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
         let (store, delivery) = state.store.for_thread();
         rt::spawn(delivery);
         let state = Data::new(HttpState { store, ..state.clone() });
+        let refusals = Rc::new(Refusals::new(state.links().clone(), state.metrics.clone()));
         // The configuration is used for URLs alone, which are not made from it here.
         let routes = map_config(routes(state.clone()), |()| AppConfig::default());
         let http = HttpService::build()
@@ -149,11 +151,12 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .client_request_timeout(limits.head_timeout)
             .client_disconnect_timeout(DISCONNECT_TIME_LIMIT)
             .local_addr(address)
+            .on_connect_ext(Framing::hand_over)
             .h1(frame::framed(routes, state).map_err(|error: Error| error.error_response()));
         fn_service(move |stream: TcpStream| {
             hang_up_on_silence(&stream, hang_up_after);
             let peer = stream.peer_addr().ok();
-            ready(Ok((StrictFraming::new(stream), peer)))
+            ready(Ok((Framing::new(stream, Rc::clone(&refusals)), peer)))
         })
         .and_then(http)
     })?;

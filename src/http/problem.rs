@@ -17,7 +17,8 @@ pub use super::problem_kinds::*;
 use crate::domain::{Epoch, Fault, Revision, SensorId, SensorRef};
 use crate::wire::link::{Link, LinkBase};
 
-const MEDIA_TYPE: &str = "application/problem+json";
+/// The media type of the document.
+pub const MEDIA_TYPE: &str = "application/problem+json";
 const EXAMPLE_SENSOR: Uuid = uuid!("01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90");
 
 /// What any request can be answered with, whatever it asks for.
@@ -174,6 +175,7 @@ pub struct ProblemForm<'a> {
     detail: &'a str,
     /// The path that was requested.
     #[schema(format = "uri-reference", example = "/sensors")]
+    #[serde(skip_serializing_if = "str::is_empty")]
     instance: &'a str,
     /// Every member that is wrong; on 422.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -321,9 +323,9 @@ impl Problem {
         Self::of_kind(kind)
     }
 
-    /// The answer. `instance` is the path that was requested.
+    /// The document. `instance` is the path that was requested; empty where there was none.
     #[must_use]
-    pub fn respond(&self, links: &LinkBase, instance: &str) -> HttpResponse {
+    pub fn document(&self, links: &LinkBase, instance: &str) -> Vec<u8> {
         let bounds = self.log_bounds.as_deref();
         let document = ProblemForm {
             index: self.index,
@@ -332,6 +334,13 @@ impl Problem {
             head: bounds.map(|bounds| bounds.head.get()),
             ..ProblemForm::new(self.kind, &self.detail, instance, &self.errors, &self.links, links)
         };
+        // Its members are texts and numbers, which always serialize.
+        serde_json::to_vec(&document).unwrap_or_default()
+    }
+
+    /// The answer. `instance` is the path that was requested.
+    #[must_use]
+    pub fn respond(&self, links: &LinkBase, instance: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.kind.status);
         for header in &self.headers {
             response.append_header(header.clone());
@@ -339,9 +348,7 @@ impl Problem {
         if let Some(seconds) = retry_after_s(self.kind) {
             response.append_header((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
-        // Its members are texts and numbers, which always serialize.
-        let body = serde_json::to_vec(&document).unwrap_or_default();
-        response.content_type(MEDIA_TYPE).body(body)
+        response.content_type(MEDIA_TYPE).body(self.document(links, instance))
     }
 }
 

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, delete};
 
 use super::write::Plan;
 use crate::domain::{self, Precondition, Sensor, SensorRef};
-use crate::http::extract::{NoParameters, Parameters, SensorPath};
+use crate::http::extract::{NoParameters, Parameters, SensorPath, UnusedBody};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 
@@ -30,6 +30,7 @@ problem_responses!(DeleteProblems:
 pub async fn remove(
     path: SensorPath,
     _: Parameters<NoParameters>,
+    _: UnusedBody,
     request: HttpRequest,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {

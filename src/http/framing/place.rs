@@ -1,0 +1,246 @@
+//! Where in the bytes of a connection one is: as much of RFC 9112 as it takes to know where a request ends.
+
+use memchr::memchr;
+
+/// Where in the stream the next byte belongs.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Before a head.
+    Between,
+    /// In a head: the present line as far as it tells what comes after the head, and what earlier lines told.
+    Head { line: Line, after: After },
+    /// In a body of which so many bytes are to come.
+    Body { left: u64, is_last: bool },
+    /// In the line before a chunk.
+    ChunkSize { line: Line, is_last: bool },
+    /// In a chunk, with the line end after it, of which so many bytes are to come.
+    Chunk { left: u64, is_last: bool },
+    /// In the lines after the last chunk.
+    Trailer { line: Line, is_last: bool },
+    /// In another protocol.
+    Unfollowed,
+    /// After the last request, or after what no parser takes.
+    Over,
+}
+
+/// What a head says of what comes after it.
+#[derive(Debug)]
+pub(super) struct After {
+    body: Body,
+    is_last: bool,
+    is_begun: bool,
+}
+
+#[derive(Debug)]
+enum Body {
+    Length(u64),
+    Chunked,
+    OtherProtocol,
+}
+
+/// The beginning of a line, and its last byte, which has to be the CR before the LF.
+#[derive(Debug)]
+pub(super) struct Line(Vec<u8>);
+
+/// What is no line that is understood: it must not be taken for one by anybody else.
+struct Malformed;
+
+/// The longest part of a line that is looked at: a name, and a length.
+const MAX_LINE_BYTES: usize = 64;
+
+impl Place {
+    /// Goes on over the first of these bytes, at least one of them, up to the next place or to their end; gives over how many. What is
+    /// malformed is made something that the parser refuses.
+    pub(super) fn go_on(&mut self, bytes: &mut [u8]) -> usize {
+        match self {
+            Self::Between => {
+                *self = Self::Head {
+                    line: Line::new(),
+                    after: After::new(),
+                };
+                self.go_on(bytes)
+            }
+            Self::Body { left, is_last } => {
+                let passed = pass(left, bytes);
+                if *left == 0 {
+                    *self = Self::after_request(*is_last);
+                }
+                passed
+            }
+            Self::Chunk { left, is_last } => {
+                let passed = pass(left, bytes);
+                if *left == 0 {
+                    *self = Self::ChunkSize {
+                        line: Line::new(),
+                        is_last: *is_last,
+                    };
+                }
+                passed
+            }
+            Self::Head { line, .. } | Self::ChunkSize { line, .. } | Self::Trailer { line, .. } => {
+                let Some(end) = memchr(b'\n', bytes) else {
+                    line.keep(bytes);
+                    return bytes.len();
+                };
+                line.keep(&bytes[..end]);
+                if let Err(Malformed) = self.end_line() {
+                    bytes[end] = 0;
+                    *self = Self::Over;
+                }
+                end + 1
+            }
+            Self::Unfollowed | Self::Over => bytes.len(),
+        }
+    }
+
+    /// Draws the conclusion from a line that is complete.
+    fn end_line(&mut self) -> Result<(), Malformed> {
+        let next = match self {
+            Self::Head { line, after } => {
+                let is_empty = line.end()?.is_empty();
+                if is_empty && after.is_begun {
+                    Some(after.place())
+                } else {
+                    // An empty line before a request is passed over (RFC 9112 §2.2).
+                    after.is_begun |= !is_empty;
+                    after.learn(line)?;
+                    line.clear();
+                    None
+                }
+            }
+            Self::ChunkSize { line, is_last } => {
+                let is_last = *is_last;
+                Some(match chunk_size(line)? {
+                    0 => Self::Trailer {
+                        line: Line::new(),
+                        is_last,
+                    },
+                    size => Self::Chunk {
+                        left: size.saturating_add(2),
+                        is_last,
+                    },
+                })
+            }
+            Self::Trailer { line, is_last } => {
+                let is_empty = line.end()?.is_empty();
+                line.clear();
+                is_empty.then(|| Self::after_request(*is_last))
+            }
+            _ => None,
+        };
+        if let Some(next) = next {
+            *self = next;
+        }
+        Ok(())
+    }
+
+    fn after_request(is_last: bool) -> Self {
+        if is_last { Self::Over } else { Self::Between }
+    }
+}
+
+/// Passes over what is left, or over all of the bytes where they are fewer; gives over how many.
+fn pass(left: &mut u64, bytes: &[u8]) -> usize {
+    let passed = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+    *left -= u64::try_from(passed).unwrap_or(u64::MAX);
+    passed
+}
+
+impl Line {
+    fn new() -> Self {
+        Self(Vec::with_capacity(MAX_LINE_BYTES))
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Adds to the line.
+    fn keep(&mut self, text: &[u8]) {
+        let Some((last, text)) = text.split_last() else {
+            return;
+        };
+        if self.0.len() == MAX_LINE_BYTES {
+            self.0.pop();
+        }
+        let room = MAX_LINE_BYTES - 1 - self.0.len();
+        self.0.extend_from_slice(&text[..text.len().min(room)]);
+        self.0.push(*last);
+    }
+
+    /// What was kept of a line that has come to its end, without that.
+    fn end(&mut self) -> Result<&[u8], Malformed> {
+        match self.0.pop() {
+            Some(b'\r') => Ok(&self.0),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Whether some of a line that has come to its end was not kept, or may not have been.
+    fn is_cut(&self) -> bool {
+        self.0.len() + 1 == MAX_LINE_BYTES
+    }
+}
+
+impl After {
+    fn new() -> Self {
+        Self {
+            body: Body::Length(0),
+            is_last: false,
+            is_begun: false,
+        }
+    }
+
+    /// Takes what a line of a head says of it.
+    fn learn(&mut self, line: &Line) -> Result<(), Malformed> {
+        let field = std::str::from_utf8(&line.0).ok().and_then(|text| text.split_once(':'));
+        let Some((name, value)) = field else { return Ok(()) };
+        let value = value.trim();
+        if name.eq_ignore_ascii_case("content-length") {
+            if line.is_cut() {
+                return Err(Malformed);
+            }
+            // What is no length, and a length beside chunks, is refused by the parser.
+            self.body = Body::Length(value.parse().unwrap_or(0));
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            self.body = Body::Chunked;
+        } else if name.eq_ignore_ascii_case("upgrade") {
+            if value.eq_ignore_ascii_case("websocket") {
+                self.body = Body::OtherProtocol;
+            }
+        } else if name.eq_ignore_ascii_case("connection") {
+            let mut options = value.split(',').map(str::trim);
+            self.is_last |= options.any(|option| option.eq_ignore_ascii_case("close"));
+        }
+        Ok(())
+    }
+
+    /// What comes after the head.
+    fn place(&self) -> Place {
+        let is_last = self.is_last;
+        match self.body {
+            Body::Length(0) => Place::after_request(is_last),
+            Body::Length(left) => Place::Body { left, is_last },
+            Body::Chunked => Place::ChunkSize {
+                line: Line::new(),
+                is_last,
+            },
+            Body::OtherProtocol => Place::Unfollowed,
+        }
+    }
+}
+
+/// The size that a line before a chunk tells (RFC 9112 §7.1): hexadecimal digits, and perhaps an extension.
+fn chunk_size(line: &mut Line) -> Result<u64, Malformed> {
+    line.end()?;
+    let end = line.0.iter().position(|byte| *byte == b';');
+    if end.is_none() && line.is_cut() {
+        return Err(Malformed);
+    }
+    let digits = &line.0[..end.unwrap_or(line.0.len())];
+    let digits = std::str::from_utf8(digits).map_err(|_| Malformed)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Malformed);
+    }
+    u64::from_str_radix(digits, 16).map_err(|_| Malformed)
+}

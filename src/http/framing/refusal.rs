@@ -1,0 +1,83 @@
+//! What the parser refuses: it says so in a status line, and here comes the document that says more (RFC 9457).
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use bytes::Bytes;
+use memchr::memmem;
+
+use crate::clock;
+use crate::http::metrics::HttpMetrics;
+use crate::http::problem::{self, MEDIA_TYPE, Problem};
+use crate::wire::link::LinkBase;
+
+/// Tells what is wrong with what is no request.
+#[derive(Debug)]
+pub struct Refusals {
+    links: LinkBase,
+    metrics: HttpMetrics,
+}
+
+/// What every refusal of the parser has, and no answer of this service: each of its own that has one of these statuses has a body.
+const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
+/// The longest refusal of the parser.
+const MAX_BYTES: usize = 256;
+/// Where the status stands in `HTTP/1.1 400 Bad Request`.
+const STATUS: std::ops::Range<usize> = 9..12;
+
+/// Where a refusal of the parser begins in what is to be written; it is always the end of that.
+pub(super) fn begins_at(bytes: &[u8]) -> Option<usize> {
+    if !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let from = bytes.len().saturating_sub(MAX_BYTES);
+    let begin = from + memmem::rfind(&bytes[from..], b"HTTP/1.")?;
+    let (status, rest) = parts(&bytes[begin..])?;
+    (problem_of(status).is_some() && rest.starts_with(NO_BODY)).then_some(begin)
+}
+
+/// The status, and what comes after the first line.
+fn parts(answer: &[u8]) -> Option<(StatusCode, &[u8])> {
+    let end = memmem::find(answer, b"\r\n")?;
+    let status = StatusCode::from_bytes(answer.get(STATUS)?).ok()?;
+    Some((status, &answer[end..]))
+}
+
+fn problem_of(status: StatusCode) -> Option<Problem> {
+    match status {
+        StatusCode::BAD_REQUEST => Some(Problem::new(
+            &problem::MALFORMED_REQUEST,
+            "this is no request of HTTP/1.1, or one in which two readers could see different things (RFC 9112): look at its request \
+             line, at its line ends, at Host, Content-Length and Transfer-Encoding, and at the length of its URL",
+        )),
+        StatusCode::REQUEST_TIMEOUT => Some(Problem::of_kind(&problem::REQUEST_TIMEOUT)),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Some(Problem::of_kind(&problem::HEADERS_TOO_LARGE)),
+        _ => None,
+    }
+}
+
+impl Refusals {
+    /// Refusals whose documents have these links, and which are counted there.
+    pub fn new(links: LinkBase, metrics: HttpMetrics) -> Self {
+        Self { links, metrics }
+    }
+
+    /// The refusal with its document.
+    pub(super) fn with_document(&self, bare: &[u8]) -> Bytes {
+        let Some((status, rest)) = parts(bare) else {
+            return Bytes::copy_from_slice(bare);
+        };
+        let document = problem_of(status).map(|problem| problem.document(&self.links, ""));
+        let document = document.unwrap_or_default();
+        let request_id = clock::new_request_id();
+        tracing::debug!(%request_id, status = status.as_u16(), "what is no request was refused");
+        self.metrics.observe("", None, status.as_u16(), Duration::ZERO);
+        let line = &bare[..bare.len() - rest.len()];
+        let others = rest.strip_prefix(NO_BODY).unwrap_or_default();
+        let headers = format!(
+            "\r\ncontent-length: {}\r\ncontent-type: {MEDIA_TYPE}\r\nx-content-type-options: nosniff\r\nx-request-id: {request_id}\r\n",
+            document.len()
+        );
+        [line, headers.as_bytes(), others, &document].concat().into()
+    }
+}
