@@ -94,7 +94,7 @@ impl Default for HttpLimits {
     }
 }
 
-/// The bounds of event streams; not set from outside.
+/// The bounds of event streams; not set from outside, but for the connections that they are among.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamLimits {
     /// The most that are open at once.
@@ -106,10 +106,13 @@ pub struct StreamLimits {
     pub stall: Duration,
 }
 
-impl Default for StreamLimits {
-    fn default() -> Self {
+impl StreamLimits {
+    /// Those of a service with so many connections: a tenth of them is left for all that is no stream, such as a check whether it lives.
+    #[must_use]
+    pub fn among(connections: usize) -> Self {
+        let streams = (connections - connections.div_ceil(10)).max(1);
         Self {
-            max_open: 10_000,
+            max_open: streams.try_into().unwrap_or(i64::MAX),
             keep_alive: Duration::from_secs(15),
             stall: Duration::from_secs(10),
         }

@@ -166,7 +166,7 @@ impl Settings {
                     body_timeout: self.http_body_timeout_ms,
                     connections: self.http_max_connections,
                 },
-                streams: StreamLimits::default(),
+                streams: StreamLimits::among(self.http_max_connections),
             },
             store: StoreConfig {
                 path: self.database_url,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sensorcast::config::StreamLimits;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -215,6 +216,25 @@ async fn open_streams_are_counted_and_have_a_bound() {
         service.try_status("/events", accept).await == Some(200)
     })
     .await;
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_leave_connections_for_those_who_ask_whether_the_service_lives() {
+    const CONNECTIONS: usize = 40;
+    let service = Service::start_with(|config| {
+        config.http.limits.connections = CONNECTIONS;
+        config.http.streams = StreamLimits::among(CONNECTIONS);
+    })
+    .await;
+    let mut streams = Vec::new();
+    for _ in 0..36 {
+        streams.push(service.event_stream("/events?after=now", &[]).await);
+    }
+    let accept = ("accept", "text/event-stream");
+    assert_eq!(service.try_status("/events?after=now", accept).await, Some(503));
+    service.get("/health/live").await.expect(200);
+    drop(streams);
     service.finish().await;
 }
 

@@ -111,7 +111,7 @@ fn config_in(folder: &Path) -> Config {
             require_if_match: false,
             cors_origins: CorsOrigins::None,
             limits: HttpLimits::default(),
-            streams: StreamLimits::default(),
+            streams: StreamLimits::among(HttpLimits::default().connections),
         },
         store: StoreConfig {
             path: folder.join("sensorcast.db"),
