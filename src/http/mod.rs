@@ -53,7 +53,7 @@ use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use batch::BatchRoom;
 pub use documents::{Delivery, Documents, asyncapi_json, asyncapi_yaml};
-use framing::{Framing, Refusals};
+use framing::{Refusals, StrictFraming};
 pub use idempotency::Running;
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
@@ -119,7 +119,7 @@ pub struct Listening {
 
 /// Binds the address and starts serving.
 ///
-/// What `HttpServer` would do, but for [`Framing`] between socket and parser.
+/// What `HttpServer` would do, but for [`StrictFraming`] between socket and parser.
 ///
 /// # Errors
 /// When the address is in use or not ours.
@@ -151,12 +151,12 @@ pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
             .client_request_timeout(limits.head_timeout)
             .client_disconnect_timeout(DISCONNECT_TIME_LIMIT)
             .local_addr(address)
-            .on_connect_ext(Framing::hand_over)
+            .on_connect_ext(StrictFraming::hand_over)
             .h1(frame::framed(routes, state).map_err(|error: Error| error.error_response()));
         fn_service(move |stream: TcpStream| {
             hang_up_on_silence(&stream, hang_up_after);
             let peer = stream.peer_addr().ok();
-            ready(Ok((Framing::new(stream, Rc::clone(&refusals)), peer)))
+            ready(Ok((StrictFraming::new(stream, Rc::clone(&refusals)), peer)))
         })
         .and_then(http)
     })?;

@@ -1,5 +1,7 @@
 //! Media types: which the client accepts, which it sends.
 
+use std::str::FromStr;
+
 use actix_web::HttpMessage;
 use actix_web::http::header::{self, HeaderMap, HeaderValue, QualityItem};
 use mime::Mime;
@@ -12,9 +14,23 @@ pub const BY_FORM_AND_CODING: HeaderValue = HeaderValue::from_static("Accept, Ac
 
 /// The elements of a field that is a list (RFC 9110 §5.6.1): a comma in a quoted string separates none.
 pub fn elements(field: &str) -> impl Iterator<Item = &str> {
+    parts(field, ',')
+}
+
+/// Reads a media type or a range, also one with spaces before a semicolon or with nothing after it (RFC 9110 §5.6.6), which their
+/// own parsers do not take.
+fn read<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().or_else(|| {
+        let parts = parts(text, ';').map(str::trim).filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(";").parse().ok()
+    })
+}
+
+/// The parts of a text; a separator in a quoted string separates none.
+fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
-    field.split(move |character| {
-        let separates = character == ',' && !is_quoted;
+    text.split(move |character| {
+        let separates = character == separator && !is_quoted;
         is_quoted ^= character == '"' && !is_escaped;
         is_escaped = character == '\\' && is_quoted && !is_escaped;
         separates
@@ -52,7 +68,7 @@ pub fn choose<'a>(request: &impl HttpMessage, offered: &[&'a str]) -> Result<&'a
     // What cannot be read is no range.
     let ranges: Vec<QualityItem<Mime>> = fields
         .flat_map(elements)
-        .filter_map(|range| range.trim().parse().ok())
+        .filter_map(|range| read(range.trim()))
         .collect();
     let liking = |offered: &Mime| {
         // RFC 9110 §12.5.1: of the ranges that fit, the most specific one decides.
@@ -115,11 +131,11 @@ pub fn media_type_of(
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(refused(wanted()));
     };
-    let sent: Option<Mime> = value.to_str().ok().and_then(|text| text.parse().ok());
+    let sent: Option<Mime> = value.to_str().ok().and_then(read);
     // US-ASCII is UTF-8.
     let is_utf_8 = |sent: &Mime| {
-        sent.get_param(mime::CHARSET)
-            .is_none_or(|charset| charset == mime::UTF_8 || charset == "us-ascii")
+        let mut charsets = sent.params().filter(|(name, _)| *name == mime::CHARSET);
+        charsets.all(|(_, charset)| charset == mime::UTF_8 || charset == "us-ascii")
     };
     let sent = sent.filter(is_utf_8).ok_or_else(|| refused(wanted()))?;
     let same = |taken: &&&str| **taken == sent.essence_str();

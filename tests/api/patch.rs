@@ -89,6 +89,8 @@ async fn application_json_is_taken_as_a_merge_patch() {
         "application/json",
         "application/json; charset=utf-8",
         "application/json; charset=US-ASCII",
+        "application/json ; charset=utf-8",
+        "application/json ;;charset=\"utf-8\" ;",
         "Application/Merge-Patch+JSON",
     ] {
         let headers = [("content-type", content_type)];
@@ -111,6 +113,7 @@ async fn another_media_type_is_415_and_names_the_ones_that_are_taken() {
         "application/xml",
         "application/x-www-form-urlencoded",
         "application/json; charset=utf-16",
+        "application/json; charset=utf-8; charset=utf-16",
         "nonsense",
     ] {
         let headers = [("content-type", content_type)];

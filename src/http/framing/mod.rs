@@ -27,7 +27,7 @@ mod turns;
 
 /// A connection on whose other side is the parser.
 #[derive(Debug)]
-pub struct Framing<S> {
+pub struct StrictFraming<S> {
     stream: S,
     place: Place,
     turns: Rc<Turns>,
@@ -38,7 +38,7 @@ pub struct Framing<S> {
     refusal: Bytes,
 }
 
-impl<S> Framing<S> {
+impl<S> StrictFraming<S> {
     /// Watches `stream`.
     pub fn new(stream: S, refusals: Rc<Refusals>) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl<S> Framing<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Framing<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StrictFraming<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -116,7 +116,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Framing<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Framing<S> {
+impl<S: AsyncWrite + Unpin> StrictFraming<S> {
     /// Writes what is left of a refusal.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.refusal.is_empty() {
@@ -130,7 +130,7 @@ impl<S: AsyncWrite + Unpin> Framing<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Framing<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StrictFraming<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_refusal(context))?;
         match refusal::begins_at(bytes) {
@@ -162,10 +162,10 @@ mod tests {
     use crate::http::HttpMetrics;
     use crate::wire::link::LinkBase;
 
-    fn framing(text: &str) -> Framing<&[u8]> {
+    fn framing(text: &str) -> StrictFraming<&[u8]> {
         let links = LinkBase::new("http://localhost:8000", "mqtt://localhost", "");
         let refusals = Refusals::new(links, HttpMetrics::default());
-        Framing::new(text.as_bytes(), Rc::new(refusals))
+        StrictFraming::new(text.as_bytes(), Rc::new(refusals))
     }
 
     /// What the parser is shown while each request is answered at once.
