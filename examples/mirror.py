@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Keeps an exact mirror of the sensors of a service: REST for the baseline, MQTT for the changes.
 
-    pip install 'paho-mqtt>=2,<3'
-    python3 mirror.py [URL [BROKER]]
+    python3 -m venv venv && venv/bin/pip install 'paho-mqtt>=2,<3'
+    venv/bin/python3 mirror.py [URL [BROKER]]
 
 URL is http://localhost:8000 by default, BROKER (mqtt://user:password@host:1883) the one that the service names.
 
