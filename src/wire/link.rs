@@ -46,6 +46,15 @@ impl Link {
         }
     }
 
+    /// The same link, which tells the media type that is found there.
+    #[must_use]
+    pub fn of_type(self, media_type: &'static str) -> Self {
+        Self {
+            media_type: Some(media_type),
+            ..self
+        }
+    }
+
     /// A link to follow with another method, which takes a body of `media_type`.
     pub fn action(rel: &'static str, href: impl Into<String>, method: &'static str, media_type: &'static str) -> Self {
         Self {

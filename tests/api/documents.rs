@@ -24,8 +24,12 @@ async fn the_entry_point_links_to_everything_else_and_the_links_work() {
         "/sensors",
         "/events",
         "/openapi.json",
+        "/openapi.yaml",
+        "/asyncapi.json",
+        "/asyncapi.yaml",
         "/docs",
         "/health/ready",
+        "/health/live",
         "/metrics",
     ] {
         let url = format!("{}{path}", service.public_url);
@@ -37,6 +41,14 @@ async fn the_entry_point_links_to_everything_else_and_the_links_work() {
     for url in urls.iter().filter(|url| !url.contains('{')) {
         let answer = service.follow(url).await;
         assert!(answer.status < 400, "{url}: {}", answer.status);
+    }
+    // Of several links of one relation the type tells which is which, and it is true.
+    for link in entry["links"].as_array().expect("links") {
+        if let (Some(media_type), None) = (link["type"].as_str(), link.get("method")) {
+            let answer = service.follow(link["href"].as_str().expect("a URL")).await;
+            let found = answer.header("content-type").expect("a type");
+            assert_eq!(found.split(';').next(), Some(media_type), "{link}");
+        }
     }
     service.finish().await;
 }
