@@ -37,6 +37,22 @@ fn what_the_image_is_built_from_is_all_that_cargo_asks_for() {
     assert!(said.contains("no bin target named `none-of-this-name`"), "{said}");
 }
 
+#[test]
+fn the_image_runs_as_a_number_that_is_not_root() {
+    let dockerfile = fs::read_to_string("Dockerfile").unwrap();
+    let user = dockerfile.lines().find_map(|line| line.strip_prefix("USER ")).unwrap();
+    let is_number = |word: &str| word.parse::<u32>().is_ok_and(|number| number > 0);
+    assert!(user.split(':').count() == 2 && user.split(':').all(is_number), "{user}");
+    // The owner of /data and the user are one.
+    for word in user
+        .split(':')
+        .zip(["--uid", "--gid"])
+        .map(|(number, flag)| format!("{flag} {number}"))
+    {
+        assert!(dockerfile.contains(&word), "{word}");
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir_all(to).unwrap();
