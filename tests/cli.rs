@@ -182,6 +182,25 @@ fn a_malformed_dotenv_is_one_line_without_the_value() {
 }
 
 #[test]
+fn a_byte_order_mark_of_dotenv_is_no_part_of_a_name() {
+    let run = Run::new(&[]).dotenv("\u{feff}HTTP_BIND=wrong\n");
+    assert_names(&run.complaint(2), "HTTP_BIND", "wrong", "127.0.0.1:8000");
+    let commented = Run::new(&["openapi"]).dotenv("\u{feff}# mine\nPUBLIC_URL=http://mine\n");
+    assert!(commented.text().contains("url: http://mine\n"));
+}
+
+#[test]
+fn a_name_that_dotenv_has_twice_is_one_line_without_the_values() {
+    for content in [
+        "MQTT_URL=mqtt://a:secret@h\nMQTT_QOS=1\nMQTT_URL=mqtt://b:secret@h\n",
+        "export MQTT_URL='mqtt://a:secret@h'\nMQTT_URL=\n",
+    ] {
+        let line = Run::new(&["health"]).dotenv(content).complaint(2);
+        assert!(line.contains(".env has MQTT_URL twice") && !line.contains("secret"), "{line}");
+    }
+}
+
+#[test]
 fn a_value_of_several_lines_or_strange_bytes_is_still_one_line() {
     assert!(
         Run::new(&[])

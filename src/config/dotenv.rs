@@ -1,5 +1,6 @@
 //! The file `.env` of the current folder, and of no folder above it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use thiserror::Error;
@@ -23,6 +24,14 @@ pub enum DotenvError {
         /// The line's number, and the name before its `=`.
         place: String,
     },
+    /// Shells take the last one, other programs the first.
+    #[error("{path} has {name} twice, and only one of them can count: remove the other")]
+    Twice {
+        /// The file as it was named.
+        path: String,
+        /// What stands before the `=` of both.
+        name: String,
+    },
 }
 
 /// Puts what `path` says into the environment of the process, except for variables that are set there already. A
@@ -30,14 +39,16 @@ pub enum DotenvError {
 ///
 /// # Errors
 ///
-/// When the file cannot be read or a line is malformed; nothing is set then.
+/// When the file cannot be read, a line is malformed or a name is there twice; nothing is set then.
 pub fn load_dotenv(path: &Path) -> Result<(), DotenvError> {
     let content = match std::fs::read_to_string(path) {
         Ok(content) => content,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(unreadable(path, &error)),
     };
-    check(path, &content)?;
+    // Some editors put a byte order mark before the first name.
+    let content = content.strip_prefix('\u{feff}').unwrap_or(&content);
+    check(path, content)?;
     dotenvy::from_read(content.as_bytes()).map_err(|error| unreadable(path, &error))
 }
 
@@ -57,9 +68,14 @@ fn check(path: &Path, content: &str) -> Result<(), DotenvError> {
         // The environment cannot hold a NUL, and dotenvy would panic.
         return Err(malformed(line));
     }
+    let mut names = HashSet::new();
     for pair in dotenvy::from_read_iter(content.as_bytes()) {
         match pair {
-            Ok(_) => {}
+            Ok((name, _)) if names.contains(&name) => {
+                let path = path.display().to_string();
+                return Err(DotenvError::Twice { path, name });
+            }
+            Ok((name, _)) => _ = names.insert(name),
             Err(dotenvy::Error::LineParse(line, _)) => return Err(malformed(line.lines().next().unwrap_or_default())),
             Err(error) => return Err(unreadable(path, &error)),
         }
