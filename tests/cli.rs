@@ -196,7 +196,10 @@ fn a_name_that_dotenv_has_twice_is_one_line_without_the_values() {
         "export MQTT_URL='mqtt://a:secret@h'\nMQTT_URL=\n",
     ] {
         let line = Run::new(&["health"]).dotenv(content).complaint(2);
-        assert!(line.contains(".env has MQTT_URL twice") && !line.contains("secret"), "{line}");
+        assert!(
+            line.contains(".env has MQTT_URL twice") && !line.contains("secret"),
+            "{line}"
+        );
     }
 }
 
@@ -222,6 +225,34 @@ fn an_unknown_argument_is_one_line() {
     assert!(Run::new(&["--bogus"]).complaint(2).contains("--bogus"));
     assert!(Run::new(&["bogus"]).complaint(2).contains("bogus"));
     assert!(Run::new(&["--http-bind"]).complaint(2).contains("HTTP_BIND"));
+}
+
+#[test]
+fn a_missing_argument_is_named_with_its_command() {
+    for command in ["backup", "restore"] {
+        let line = Run::new(&[command]).complaint(2);
+        assert!(line.contains("<FILE>"), "{line}");
+        assert!(line.contains(&format!("(see sensorcast {command} --help)")), "{line}");
+    }
+    let line = Run::new(&["--log-format", "json", "restore", "a", "b"]).complaint(2);
+    assert!(
+        line.contains("'b'") && line.contains("sensorcast restore --help"),
+        "{line}"
+    );
+    assert!(Run::new(&["bogus"]).complaint(2).contains("(see sensorcast --help)"));
+}
+
+#[test]
+fn a_value_after_a_flag_that_stands_alone_is_told_to_need_an_equals_sign() {
+    for arguments in [
+        &["--require-if-match", "true"][..],
+        &["serve", "--mqtt-retain-state", "false"],
+        &["--require-if-match", "1", "serve"],
+    ] {
+        let line = Run::new(arguments).complaint(2);
+        let at = arguments.iter().position(|word| word.starts_with("--")).unwrap();
+        assert!(line.contains(&arguments[at..at + 2].join("=")), "{line}");
+    }
 }
 
 #[test]

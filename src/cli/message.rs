@@ -21,7 +21,38 @@ pub(super) fn one_line(error: &clap::Error, command: &clap::Command) -> String {
             format!("{variable}: {} is wrong: {allowed}", shown(&value))
         }
         (ErrorKind::InvalidUtf8, _) => not_text(command),
-        _ => format!("{} (see sensorcast --help)", first_line(error)),
+        _ => missing_equals_sign(error, command)
+            .unwrap_or_else(|| format!("{} (see {} --help)", first_line(error), command_of(error))),
+    }
+}
+
+/// `--require-if-match true`: the flag stands alone or has its value behind an equals sign, so that a command may follow it.
+fn missing_equals_sign(error: &clap::Error, command: &clap::Command) -> Option<String> {
+    let word = context(error, ContextKind::InvalidSubcommand).or_else(|| context(error, ContextKind::InvalidArg))?;
+    let is_boolean = ["true", "false", "1", "0"].contains(&word.as_str());
+    let given: Vec<_> = std::env::args_os().collect();
+    let (flag, _) = given
+        .iter()
+        .zip(given.iter().skip(1))
+        .find(|(_, next)| is_boolean && **next == *word)?;
+    let flag = flag.to_str()?;
+    let takes_equals_sign =
+        |argument: &clap::Arg| argument.is_require_equals_set() && argument.get_long() == flag.strip_prefix("--");
+    let is_known = command.get_arguments().any(takes_equals_sign);
+    is_known.then(|| format!("{flag} {word}: an equals sign is missing: {flag}={word} (see sensorcast --help)"))
+}
+
+/// `sensorcast backup`, from what clap says of its usage.
+fn command_of(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
+    let words = usage.unwrap_or_default().split(' ');
+    let is_name = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+    let names: Vec<_> = words.take_while(is_name).collect();
+    if names.is_empty() {
+        "sensorcast".to_owned()
+    } else {
+        names.join(" ")
     }
 }
 
@@ -61,11 +92,17 @@ fn shown(value: &str) -> String {
     format!("{cut:?}{ellipsis}")
 }
 
-/// What clap says first, without its prefix `error: `.
+/// What clap says first, without its prefix `error: `, and with the arguments that are missing, which it has on lines of
+/// their own.
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    mask_credentials(line.strip_prefix("error: ").unwrap_or(line))
+    let mut line = text.lines().next().unwrap_or_default().to_owned();
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        line = format!("{line} {}", missing.join(" "));
+    }
+    mask_credentials(line.strip_prefix("error: ").unwrap_or(&line))
 }
 
 #[cfg(test)]
