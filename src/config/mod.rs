@@ -30,6 +30,36 @@ pub struct Config {
     pub mqtt: MqttConfig,
     /// How to log.
     pub log: LogConfig,
+    /// Which public URLs nobody set.
+    pub unset: UnsetUrls,
+}
+
+/// Which public URLs nobody set: they follow the port that the system chooses where it may.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnsetUrls {
+    /// `PUBLIC_URL`.
+    pub http: bool,
+    /// `MQTT_PUBLIC_URL`, and `MQTT_URL`, which would stand in for it.
+    pub mqtt: bool,
+}
+
+impl Config {
+    /// The service listens at `address`: links without another base lead to its port.
+    pub fn http_listens_at(&mut self, address: SocketAddr) {
+        self.http.bind = address;
+        if self.unset.http {
+            // Only a URL without a host takes no port.
+            let _ = self.http.public_url.set_port(Some(address.port()));
+        }
+    }
+
+    /// The built-in broker listens at `address`: links without another base lead to its port.
+    pub fn broker_listens_at(&mut self, address: SocketAddr) {
+        self.mqtt.bind = address;
+        if self.unset.mqtt {
+            let _ = self.mqtt.public_url.set_port(Some(address.port()));
+        }
+    }
 }
 
 /// What the HTTP side needs.

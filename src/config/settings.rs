@@ -9,7 +9,8 @@ use url::Url;
 
 use super::urls::{self, OptionalUrl, without_credentials};
 use super::{
-    Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits, values,
+    Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits,
+    UnsetUrls, values,
 };
 
 const DEFAULT_HTTP_PORT: u16 = 8000;
@@ -143,6 +144,10 @@ impl Settings {
     /// The settings by the part that needs them. Cannot fail: each was parsed on its own, and none contradicts another.
     pub(crate) fn into_config(self) -> Config {
         let public_url = self.resolved_public_url();
+        let unset = UnsetUrls {
+            http: self.public_url.0.is_none(),
+            mqtt: self.mqtt_public_url.0.is_none() && self.mqtt_url.0.is_none(),
+        };
         let mqtt = MqttConfig {
             public_url: self.resolved_mqtt_public_url(&public_url),
             url: self.mqtt_url.0,
@@ -179,13 +184,14 @@ impl Settings {
                 format: self.log_format,
                 filter: self.rust_log,
             },
+            unset,
         }
     }
 
     #[expect(clippy::expect_used, reason = "a constant with a number in it")]
     fn resolved_public_url(&self) -> Url {
         let port = match self.http_bind.port() {
-            // One that the system chooses changes with every start, and links must not.
+            // Only the running service knows which one the system chose (`Config::http_listens_at`).
             0 => DEFAULT_HTTP_PORT,
             port => port,
         };
@@ -201,7 +207,7 @@ impl Settings {
             return without_credentials(url);
         }
         let host = public_url.host_str().unwrap_or("localhost");
-        // A port that the system chooses changes with every start, and representations must not.
+        // As above (`Config::broker_listens_at`).
         let port = match self.mqtt_bind.port() {
             0 => String::new(),
             port => format!(":{port}"),

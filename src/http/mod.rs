@@ -117,14 +117,13 @@ pub struct Listening {
     pub server: Server,
 }
 
-/// Binds the address and starts serving.
+/// Starts serving.
 ///
 /// What `HttpServer` would do, but for [`StrictFraming`] between socket and parser.
 ///
 /// # Errors
-/// When the address is in use or not ours.
-pub fn listen(config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
-    let listener = TcpListener::bind(config.bind)?;
+/// When the system does not let it.
+pub fn listen(listener: TcpListener, config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
     let address = listener.local_addr()?;
     let limits = config.limits;
     let hang_up_after = config.streams.stall * 2;

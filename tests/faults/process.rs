@@ -1,13 +1,14 @@
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Mosquitto, Process, Settings, binary, eventually, free_port};
+use crate::harness::{Http, Mosquitto, Process, Settings, binary, eventually, free_port, link};
 
 fn settings_in(folder: &Path) -> Settings {
     Settings {
@@ -263,12 +264,16 @@ async fn a_corrupt_database_is_one_line_and_exit_code_1() {
     assert_refuses(&output, 1, &["sensorcast.db"]);
 }
 
-/// Changes the database behind the service's back, with SQLite itself.
-async fn sqlite(folder: &Path, statement: &'static str) {
+async fn connect(folder: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(folder.join("sensorcast.db"))
         .create_if_missing(true);
-    let mut connection = options.connect().await.expect("a connection");
+    options.connect().await.expect("a connection")
+}
+
+/// Changes the database behind the service's back, with SQLite itself.
+async fn sqlite(folder: &Path, statement: &'static str) {
+    let mut connection = connect(folder).await;
     connection.execute(statement).await.expect("a statement that runs");
     connection.close().await.expect("a database that closes");
 }
@@ -310,4 +315,56 @@ async fn health_asks_a_running_service_and_fails_without_one() {
     };
     assert_eq!(ask(service.addr.to_string()), Some(0));
     assert_ne!(ask(format!("127.0.0.1:{}", free_port())), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_follow_the_ports_that_the_system_chose_unless_told_otherwise() {
+    for (public_url, mqtt_public_url) in [("", ""), ("http://there", "mqtt://there")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = binary(folder.path())
+            .envs([
+                ("HTTP_BIND", "127.0.0.1:0"),
+                ("PUBLIC_URL", public_url),
+                ("MQTT_PUBLIC_URL", mqtt_public_url),
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe"))
+            .lines()
+            .map_while(Result::ok);
+        let greeting: Vec<String> = lines.take(4).collect();
+        let after = |line: usize, words: &str| {
+            let (_, rest) = greeting[line]
+                .split_once(words)
+                .unwrap_or_else(|| panic!("{words}: {greeting:?}"));
+            rest.split([' ', '/']).next().unwrap().to_owned()
+        };
+        let (port, broker_port) = (after(1, "http://127.0.0.1:"), after(3, "mqtt://127.0.0.1:"));
+        let is_set = !public_url.is_empty();
+        let base = if is_set {
+            public_url.to_owned()
+        } else {
+            format!("http://localhost:{port}")
+        };
+        let monitor = if is_set {
+            mqtt_public_url.to_owned()
+        } else {
+            format!("mqtt://localhost:{broker_port}")
+        };
+        assert!(greeting[2].ends_with(&format!(" {base}/docs")), "{greeting:?}");
+
+        let http = Http::new(format!("127.0.0.1:{port}").parse().unwrap(), &base);
+        let entry = http.get("/").await.expect(200).json();
+        assert_eq!(link(&entry, "collection"), Some(format!("{base}/sensors")));
+        assert_eq!(link(&entry, "monitor"), Some(format!("{monitor}/sensors/+")));
+        let made = http.create(&json!({"name": "s1"})).await;
+        assert!(
+            made.header("location")
+                .unwrap()
+                .starts_with(&format!("{base}/sensors/"))
+        );
+        child.kill().expect("a process to kill");
+        child.wait().expect("its end");
+    }
 }

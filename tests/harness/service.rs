@@ -5,7 +5,7 @@ use std::path::Path;
 use sensorcast::app::App;
 use sensorcast::clock::Clock;
 use sensorcast::config::{
-    Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits,
+    Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits, UnsetUrls,
 };
 use tempfile::TempDir;
 
@@ -131,5 +131,6 @@ fn config_in(folder: &Path) -> Config {
             format: LogFormat::Text,
             filter: "warn".to_owned(),
         },
+        unset: UnsetUrls::default(),
     }
 }
