@@ -20,7 +20,7 @@ use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
 use crate::failpoint::pass;
 use crate::http::{
-    self, BatchRoom, Delivery, Documents, HttpMetrics, HttpState, Listening, PageCache, Running,
+    self, BatchRoom, Delivery, Documents, HttpMetrics, HttpState, Listening, PageCache, Readiness, Running,
 };
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
@@ -129,6 +129,7 @@ impl App {
         let streams_stop = CancellationToken::new();
         let state = HttpState {
             store: store.clone(),
+            readiness: Readiness::default(),
             relay: status,
             require_if_match: config.http.require_if_match,
             cors_origins: config.http.cors_origins.clone(),

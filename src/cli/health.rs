@@ -1,16 +1,17 @@
 //! `sensorcast health`: one small HTTP request, for the check of a container that has no curl.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
+use serde_json::Value;
 
-/// For the connection, and for each read and write; a container's check has 30 s by default.
+/// For everything together; the check of the image has 5 s.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
 
-/// The status line fits many times over; what comes after it is not needed.
-const MAX_ANSWER_BYTES: usize = 4096;
+/// The answer fits many times over.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Asks the service that listens at `bind` on this machine whether it is ready.
 ///
@@ -23,11 +24,26 @@ pub fn check(bind: SocketAddr) -> anyhow::Result<()> {
         "HTTP_BIND has port 0: the port that the system chose is not known here"
     );
     let address = reachable(bind);
-    let status_line = ask(address).with_context(|| format!("no answer from {address}"))?;
-    match status_line.split(' ').nth(1) {
-        Some("200") => Ok(()),
-        _ => bail!("not ready: {address} answers {status_line:?}"),
+    let answer = ask(address).map_err(|error| match error.kind() {
+        // What the system says of a time limit is that something is temporarily unavailable.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            anyhow!("no answer from {address} within {} s", TIME_LIMIT.as_secs())
+        }
+        _ => anyhow!("no answer from {address}: {error}"),
+    })?;
+    let status_line = answer.lines().next().unwrap_or_default();
+    match (status_line.split(' ').nth(1), reason(&answer)) {
+        (Some("200"), _) => Ok(()),
+        (_, Some(reason)) => bail!("not ready: {address} says: {reason}"),
+        (_, None) => bail!("not ready: {address} answers {status_line:?}"),
     }
+}
+
+/// What `/health/ready` names as the trouble of the store.
+fn reason(answer: &str) -> Option<String> {
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    let document: Value = serde_json::from_str(body).ok()?;
+    Some(document["store"].as_str()?.to_owned())
 }
 
 /// A wildcard address is no destination everywhere: loopback stands for it.
@@ -40,24 +56,33 @@ fn reachable(bind: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bind.port())
 }
 
-fn ask(address: SocketAddr) -> anyhow::Result<String> {
+/// The whole answer, or what there is of it when the time is over after its first line.
+fn ask(address: SocketAddr) -> io::Result<String> {
+    let deadline = Instant::now() + TIME_LIMIT;
+    let time_left = || {
+        deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1))
+    };
     let mut stream = TcpStream::connect_timeout(&address, TIME_LIMIT)?;
-    stream.set_read_timeout(Some(TIME_LIMIT))?;
-    stream.set_write_timeout(Some(TIME_LIMIT))?;
+    stream.set_write_timeout(Some(time_left()))?;
     stream
         .write_all(format!("GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
-    let mut chunk = [0; 512];
-    while !answer.contains(&b'\n') && answer.len() < MAX_ANSWER_BYTES {
-        let length = stream.read(&mut chunk)?;
-        ensure!(length > 0, "the connection was closed before an answer");
-        answer.extend_from_slice(&chunk[..length]);
+    let mut chunk = [0; 4096];
+    while answer.len() < MAX_ANSWER_BYTES {
+        stream.set_read_timeout(Some(time_left()))?;
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => answer.extend_from_slice(&chunk[..length]),
+            Err(_) if answer.contains(&b'\n') => break,
+            Err(error) => return Err(error),
+        }
     }
-    Ok(String::from_utf8_lossy(&answer)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned())
+    if answer.is_empty() {
+        return Err(io::Error::other("the connection was closed before that"));
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 #[cfg(test)]
@@ -85,8 +110,25 @@ mod tests {
         assert!(check(server("HTTP/1.1 200 OK\r\n\r\n")).is_ok());
         let error = check(server("HTTP/1.1 503 Service Unavailable\r\n\r\n")).unwrap_err();
         assert!(error.to_string().contains("503"), "{error}");
+        let full = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\r\n{\"status\":\"unavailable\",\
+                    \"store\":\"the disk that holds the database is full\",\"revision\":1}";
+        let error = check(server(full)).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("says: the disk that holds the database is full"),
+            "{error}"
+        );
         assert!(check(server("nonsense\r\n")).is_err());
         assert!(check(server("")).is_err());
+    }
+
+    #[test]
+    fn no_answer_in_time_is_told_as_that() {
+        // It listens, so that the system takes the connection, and nobody reads.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = check(silent.local_addr().unwrap()).unwrap_err().to_string();
+        assert!(error.ends_with("within 3 s"), "{error}");
     }
 
     #[test]

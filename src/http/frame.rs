@@ -135,8 +135,10 @@ impl Exchange {
         self.state
             .metrics
             .observe(request.method.as_str(), route, status.as_u16(), self.started.elapsed());
-        // That there is too much to do, or no room, is logged once, by the store, and not for every request.
-        if status.is_server_error() && !is_told_by_store {
+        // That there is too much to do, or no room, is logged once, by the store, and not for every request; and so is
+        // that the service is not ready.
+        let is_told = is_told_by_store || is_own_body(response.headers());
+        if status.is_server_error() && !is_told {
             tracing::error!(status = status.as_u16(), "request failed");
         } else {
             tracing::debug!(status = status.as_u16(), "request answered");

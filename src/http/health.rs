@@ -1,5 +1,6 @@
 //! `GET /health/live`, `GET /health/ready`
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -17,6 +18,27 @@ problem_responses!(HealthProblems:);
 
 /// How long the store may take to show that it works.
 const PROBE_TIME_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the last probe found: the log tells when that changes, and not each time that somebody asks.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Readiness {
+    fn found(&self, trouble: Option<&str>) {
+        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_deref() == trouble {
+            return;
+        }
+        if let Some(reason) = trouble {
+            tracing::error!(reason, "not ready");
+        } else {
+            tracing::info!("ready again");
+        }
+        *last = trouble.map(str::to_owned);
+    }
+}
 
 /// Whether the service can work, and how far the broker is behind.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,6 +126,7 @@ pub async fn ready(state: Data<HttpState>) -> HttpResponse {
         Ok(outcome) => outcome.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PROBE_TIME_LIMIT.as_secs())),
     };
+    state.readiness.found(store.as_ref().err().map(String::as_str));
     let (relay, lag) = (state.relay.state(), state.relay.lag());
     let (code, status) = match store {
         Ok(()) => (StatusCode::OK, "ready"),

@@ -54,6 +54,7 @@ use crate::wire::link::LinkBase;
 pub use batch::BatchRoom;
 pub use documents::{Delivery, Documents, asyncapi_json, asyncapi_yaml};
 use framing::{Refusals, StrictFraming};
+pub use health::Readiness;
 pub use idempotency::Running;
 pub use metrics::HttpMetrics;
 pub use openapi::{openapi_json, openapi_yaml};
@@ -69,6 +70,8 @@ const DISCONNECT_TIME_LIMIT: Duration = Duration::from_secs(1);
 pub struct HttpState {
     /// The sensors and their log.
     pub store: Store,
+    /// What the last readiness probe found.
+    pub readiness: Readiness,
     /// How the relay is doing.
     pub relay: RelayStatus,
     /// Whether a change of an existing sensor has to state which one (`REQUIRE_IF_MATCH`).

@@ -318,6 +318,30 @@ async fn health_asks_a_running_service_and_fails_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn why_it_is_not_ready_is_told_by_health_and_by_the_log_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Process::start(&settings_in(folder.path())).await;
+    let mut other = connect(folder.path()).await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let address = service.addr.to_string();
+    for _ in 0..2 {
+        let output = run(binary(folder.path()).args(["health", "--http-bind", &address]));
+        assert_refuses(&output, 1, &["not ready", "no answer within 2 s"]);
+    }
+    other.execute("ROLLBACK").await.unwrap();
+    eventually("it is ready again", || {
+        let http = (*service).clone();
+        async move { http.try_status("/health/ready", ("accept", "*/*")).await == Some(200) }
+    })
+    .await;
+    service.get("/health/ready").await.expect(200);
+    let log = service.output();
+    let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(lines("not ready reason=\"no answer within 2 s\""), 1, "{log}");
+    assert_eq!((lines("ready again"), lines("request failed")), (1, 0), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn links_follow_the_ports_that_the_system_chose_unless_told_otherwise() {
     for (public_url, mqtt_public_url) in [("", ""), ("http://there", "mqtt://there")] {
         let folder = tempfile::tempdir().unwrap();
