@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -10,6 +11,13 @@ pub enum StoreError {
     /// The disk is full; nothing was changed.
     #[error("the disk that holds the database is full")]
     Full,
+    /// The path of the database no longer leads to the file that is open; nothing was changed.
+    #[error(
+        "{} was moved, deleted or replaced while the service uses it: put it back, and writing works again, or stop the service \
+         and restore a backup; until then all that was written can be read through the API",
+        .0.display()
+    )]
+    Misplaced(Arc<Path>),
     /// All connections that read are in use, and were for as long as a read waits; or what was read is not announced after that.
     #[error("too many reads wait for the database")]
     Busy,

@@ -11,6 +11,7 @@ mod cache;
 mod chain;
 mod command;
 mod error;
+mod file;
 mod history;
 mod list;
 mod lookup;

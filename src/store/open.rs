@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, SensorCache};
+use super::file::OpenedFile;
 use super::lookup::Lookup;
 use super::overload::Overload;
 use super::scribe::Scribe;
@@ -118,6 +119,8 @@ impl Store {
         let path = options.path.as_path();
         let lock = lock(path)?;
         let (epoch, head) = prepare(path).await?;
+        // Before it is opened for good: another one that comes in between is missed by the writer.
+        let file = OpenedFile::at(path).map_err(|error| database(path, error))?;
         let connection = open_writer(path).map_err(|error| database(path, error))?;
         let lookup_connection = open_lookup(path).map_err(|error| database(path, error))?;
         let reads = open_readers(path).await.map_err(|error| database(path, error))?;
@@ -136,6 +139,7 @@ impl Store {
         };
         let writer = Writer {
             connection,
+            file,
             queue,
             held: None,
             overload: overload.clone(),

@@ -15,11 +15,16 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// A group of writes failed. It is logged when it begins, and not for each group: the log may be on the same disk.
+    /// A group of writes failed. What lasts is logged when it begins, and not for each group: the log may be on the same disk.
     pub(super) fn begin(&self, error: &StoreError) {
         let mut last = self.last();
-        let is_full = |error: &StoreError| matches!(error, StoreError::Full);
-        if is_full(error) && last.as_ref().is_some_and(|(_, last)| is_full(last)) {
+        let before = last.as_ref().map(|(_, error)| error);
+        let goes_on = match error {
+            StoreError::Full => matches!(before, Some(StoreError::Full)),
+            StoreError::Misplaced(_) => matches!(before, Some(StoreError::Misplaced(_))),
+            _ => false,
+        };
+        if goes_on {
             tracing::debug!(%error, "a group of writes was rolled back");
         } else {
             tracing::error!(%error, "a group of writes was rolled back");
@@ -27,9 +32,11 @@ impl Trouble {
         *last = Some((Instant::now(), error.clone()));
     }
 
-    /// A change was committed.
-    pub(super) fn end(&self) {
-        if self.last().take().is_some() {
+    /// A group was committed. Without a change in it that proves little, but that the file is in its place.
+    pub(super) fn committed(&self, has_changes: bool) {
+        let mut last = self.last();
+        let is_misplaced = matches!(&*last, Some((_, StoreError::Misplaced(_))));
+        if (has_changes || is_misplaced) && last.take().is_some() {
             tracing::info!("writing works again");
         }
     }

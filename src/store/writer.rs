@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, BatchOutcome};
 use super::command::{Command, Decide, Outcome, Write};
+use super::file::OpenedFile;
 use super::once::{self, Known};
 use super::overload::Overload;
 use super::post::Post;
@@ -51,6 +52,7 @@ impl<E: Into<StoreError>> From<E> for GroupError {
 
 pub(super) struct Writer {
     pub connection: Connection,
+    pub file: OpenedFile,
     pub queue: mpsc::UnboundedReceiver<Command>,
     /// What was taken from the queue and has to wait for the end of a group.
     pub held: Option<Command>,
@@ -123,9 +125,7 @@ impl Writer {
         self.metrics.group_size.observe(group.len() as f64);
         match committed {
             Ok(head) => {
-                if head > *self.announce.borrow() {
-                    self.trouble.end();
-                }
+                self.trouble.committed(head > *self.announce.borrow());
                 // Before the answers, so that whoever has one never sees what was before.
                 self.scribe.changes.settle(|| {
                     self.announce
@@ -163,6 +163,7 @@ impl Writer {
         let started = Instant::now();
         let now = self.clock.now();
         reach("store.before-begin")?;
+        self.file.check()?;
         execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         reach("store.after-begin")?;
         self.overload.group_begins();
@@ -354,6 +355,11 @@ impl Writer {
     /// Removes a bounded number of events and answers that may go, and gives how many. `None` when COMMIT failed, after which nothing
     /// may be written.
     fn prune(&self) -> Option<usize> {
+        // Once a second, so that it is told also where nobody writes.
+        if let Err(error) = self.file.check() {
+            self.trouble.begin(&error);
+            return Some(0);
+        }
         let keep_ms = i64::from(self.retention.hours) * 3_600_000;
         let now = self.clock.now();
         let committed_before_ms = now.unix_ms().saturating_sub(keep_ms);
@@ -365,6 +371,7 @@ impl Writer {
         }
         match self.prune_up_to(last, committed_before_ms, now) {
             Ok((events, answers, oldest)) => {
+                self.trouble.committed(false);
                 self.metrics.events_pruned.inc_by(events.try_into().unwrap_or(u64::MAX));
                 self.metrics
                     .events_kept

@@ -19,6 +19,7 @@ mod broker_away;
 mod broker_killed;
 mod broker_refuses;
 mod disk_full;
+mod misplaced;
 mod overload;
 mod pace;
 mod process;
