@@ -46,8 +46,8 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
             made.context("no backup was made")
         }),
         Command::Restore { file } => block_on(async {
-            let store::Restored { epoch, head } = store::restore(&path, &file).await.context("nothing was restored")?;
-            cli::print(&format!("restored at revision {head}; the new epoch is {epoch}"))
+            let restored = store::restore(&path, &file).await.context("nothing was restored")?;
+            cli::print(&restored.to_string())
         }),
         Command::Openapi { json } => {
             let write = if json { http::openapi_json } else { http::openapi_yaml };

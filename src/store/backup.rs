@@ -1,5 +1,6 @@
 //! A copy of the database, made while the service runs, and the way back.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +10,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
+use super::file::FileId;
 use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch, real_path, with_suffix};
+use super::row::damaged;
 use super::{OpenError, StoreError};
 use crate::domain::{Epoch, Revision};
 use crate::failpoint::reach;
@@ -23,6 +26,9 @@ pub enum BackupError {
     /// There is nothing to back up or to restore.
     #[error("there is no database {0}")]
     Missing(PathBuf),
+    /// The file is the store that it was to replace.
+    #[error("{0} is the store itself; a backup of it is needed")]
+    Itself(PathBuf),
     /// The backup is not whole.
     #[error("{path} is damaged: {complaint}")]
     Damaged {
@@ -57,10 +63,40 @@ pub enum BackupError {
 /// What a restored store begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
+    /// The file.
+    pub path: PathBuf,
+    /// What was there before.
+    pub former: Former,
     /// Its new life.
     pub epoch: Epoch,
     /// The newest revision, which it counts on from.
     pub head: Revision,
+}
+
+/// What a restored store took the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Former {
+    /// Nothing.
+    None,
+    /// A store of this epoch and with this newest revision.
+    Store(Epoch, Revision),
+    /// A store that was made and never ran.
+    Unused,
+    /// Something that cannot be read.
+    Unreadable,
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        write!(f, "restored {path} at revision {}, epoch {} ", self.head, self.epoch)?;
+        match &self.former {
+            Former::None => f.write_str("(there was none)"),
+            Former::Store(epoch, head) => write!(f, "(it replaced revision {head}, epoch {epoch})"),
+            Former::Unused => f.write_str("(it replaced one that had never run)"),
+            Former::Unreadable => f.write_str("(it replaced one that cannot be read)"),
+        }
+    }
 }
 
 /// Writes a copy of the database at `path` into the new file `copy`. The copy is the state at one instant; the service may
@@ -105,6 +141,10 @@ pub async fn backup(path: &Path, copy: &Path) -> Result<(), BackupError> {
 /// When the store is in use, when `copy` is no whole database of ours, or when the files cannot be written. Until the
 /// last step, the new name of a complete file, the store is what it was.
 pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> {
+    // By whatever name. Its events would be gone, and so what is not published yet.
+    if FileId::of(copy).is_ok_and(|file| FileId::of(path).is_ok_and(|store| store == file)) {
+        return Err(BackupError::Itself(copy.to_owned()));
+    }
     let _lock = lock(path)?;
     // A link stays, and what it leads to is replaced: beside that, where the name can change in one step.
     let path = &real_path(path);
@@ -113,18 +153,24 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
     let made = make_next(copy, &next).await;
     let replaced = match &made {
         Ok(_) => replace(path, &next).await,
-        Err(_) => Ok(()),
+        Err(_) => Ok(Former::None),
     };
     if made.is_err() || replaced.is_err() {
         // The first error is the one to tell; the next restore removes what is left over.
         let _ = remove_database(&next);
     }
-    replaced?;
-    made
+    let former = replaced?;
+    let (epoch, head) = made?;
+    Ok(Restored {
+        path: path.canonicalize().unwrap_or_else(|_| path.clone()),
+        former,
+        epoch,
+        head,
+    })
 }
 
 /// Makes the database that is to be, complete and on the disk, beside the one that is.
-async fn make_next(copy: &Path, next: &Path) -> Result<Restored, BackupError> {
+async fn make_next(copy: &Path, next: &Path) -> Result<(Epoch, Revision), BackupError> {
     let mut source = open_existing(copy).await?;
     let complaint: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
         .fetch_one(&mut source)
@@ -151,7 +197,7 @@ async fn make_next(copy: &Path, next: &Path) -> Result<Restored, BackupError> {
     Ok(restored)
 }
 
-async fn begin_new_life(connection: &mut SqliteConnection) -> Result<Restored, StoreError> {
+async fn begin_new_life(connection: &mut SqliteConnection) -> Result<(Epoch, Revision), StoreError> {
     let epoch = new_epoch(connection).await?;
     let mut transaction = connection.begin().await?;
     let text = epoch.as_str();
@@ -170,22 +216,27 @@ async fn begin_new_life(connection: &mut SqliteConnection) -> Result<Restored, S
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(Restored {
-        epoch,
-        head: Revision::new(head),
-    })
+    Ok((epoch, Revision::new(head)))
 }
 
-/// Gives the database `next` the name `path`.
-async fn replace(path: &Path, next: &Path) -> Result<(), BackupError> {
+/// Gives the database `next` the name `path`; gives what had it before.
+async fn replace(path: &Path, next: &Path) -> Result<Former, BackupError> {
     // Folds the old write-ahead log into the old file, so that the old store is whole until it is gone. One that cannot
     // be opened may be the reason for the restore; one of somebody else stays.
+    let mut former = Former::None;
     if path.exists() {
-        match connect_writer(path).await {
-            Ok(old) => old.close().await.map_err(|error| database(path, error))?,
+        former = match connect_writer(path).await {
+            Ok(mut old) => {
+                let former = read_former(&mut old).await.unwrap_or(Former::Unreadable);
+                old.close().await.map_err(|error| database(path, error))?;
+                former
+            }
             Err(error @ OpenError::Foreign(_)) => return Err(error.into()),
-            Err(error) => tracing::warn!(%error, "the store that is replaced cannot be opened"),
-        }
+            Err(error) => {
+                tracing::warn!(%error, "the store that is replaced cannot be opened");
+                Former::Unreadable
+            }
+        };
     }
     // Whoever restores need not be the user that the service runs as.
     keep_owner(path, next).map_err(in_file(next))?;
@@ -194,7 +245,21 @@ async fn replace(path: &Path, next: &Path) -> Result<(), BackupError> {
     reach("restore.before-rename").map_err(in_file(path))?;
     fs::rename(next, path).map_err(in_file(path))?;
     reach("restore.after-rename").map_err(in_file(path))?;
-    sync_folder(path)
+    sync_folder(path)?;
+    Ok(former)
+}
+
+async fn read_former(connection: &mut SqliteConnection) -> Result<Former, StoreError> {
+    let row = sqlx::query!("SELECT epoch, head FROM store")
+        .fetch_optional(connection)
+        .await?;
+    let store = row.map(|row| {
+        Ok(Former::Store(
+            row.epoch.parse().map_err(damaged)?,
+            Revision::new(row.head),
+        ))
+    });
+    store.unwrap_or(Ok(Former::Unused))
 }
 
 /// Gives `next` the owner and the mode of the file at `path`, if there is one.

@@ -40,7 +40,7 @@ use sqlx::SqlitePool;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use backup::{BackupError, Restored, backup, restore};
+pub use backup::{BackupError, Former, Restored, backup, restore};
 pub use batch::{BatchOutcome, Tell};
 pub use command::{Decide, Outcome};
 pub use error::{StoreError, WriteError};

@@ -273,3 +273,64 @@ fn a_link_to_the_store_stays_a_link_when_it_is_restored() {
     assert_ne!(std::fs::metadata(&store).unwrap().ino(), replaced);
     assert!(!folder.path().join("disk/store.db.restoring").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_no_backup_of_itself_by_whatever_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        // Nobody is there: what is written is not published yet.
+        mqtt_url: Some(format!("mqtt://127.0.0.1:{}", free_port())),
+    };
+    let process = Process::start(&settings).await;
+    process.create(&json!({"name": "s1"})).await;
+    stop(process).await;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("inner")).unwrap();
+    std::os::unix::fs::symlink("sensorcast.db", path("symbolic.db")).unwrap();
+    std::fs::hard_link(path("sensorcast.db"), path("hard.db")).unwrap();
+    for name in ["sensorcast.db", "inner/../sensorcast.db", "symbolic.db", "hard.db"] {
+        let line = complaint(&run(folder.path(), &["restore", name]));
+        assert!(line.contains(&format!("{name} is the store itself")), "{line}");
+    }
+    let process = Process::start(&settings).await;
+    assert_eq!(process.get("/events").await.expect(200).events().len(), 1);
+    stop(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_tells_what_it_restored_where_and_in_the_place_of_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: None,
+    };
+    let process = Process::start(&settings).await;
+    process.create(&json!({"name": "s1"})).await;
+    succeeds(&run(folder.path(), &["backup", "copy.db"]));
+    process.create(&json!({"name": "s2"})).await;
+    let former = epoch_of(&process).await;
+    stop(process).await;
+    // Wherever it is run.
+    let said = succeeds(&run(folder.path(), &["restore", "copy.db"]));
+    let database = folder.path().canonicalize().unwrap().join("sensorcast.db");
+    let begin = format!("restored {} at revision 1, epoch ", database.display());
+    let end = format!(" (it replaced revision 2, epoch {former})\n");
+    assert!(said.starts_with(&begin) && said.ends_with(&end), "{said}");
+
+    let restore_into = |name: &str| {
+        let mut command = binary(folder.path());
+        let url = format!("sqlite://{name}");
+        let output = command.args(["restore", "copy.db"]).env("DATABASE_URL", url).output();
+        succeeds(&output.unwrap())
+    };
+    let said = restore_into("new/s.db");
+    let database = folder.path().canonicalize().unwrap().join("new/s.db");
+    assert!(
+        said.contains(&database.display().to_string()) && said.contains("(there was none)"),
+        "{said}"
+    );
+    std::fs::write(folder.path().join("noise.db"), "noise ".repeat(10_000)).unwrap();
+    let said = restore_into("noise.db");
+    assert!(said.contains("(it replaced one that cannot be read)"), "{said}");
+}
