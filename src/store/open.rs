@@ -129,7 +129,10 @@ impl Store {
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
         let overload = Overload::new(options.write_queue_max, metrics.queue_depth.clone());
-        let (failed, trouble) = (CancellationToken::new(), Trouble::default());
+        let real = real_path(path);
+        let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let trouble = Trouble::none(folder.unwrap_or(Path::new(".")));
+        let failed = CancellationToken::new();
         let links = options.links;
         let (lookup, questions) = mpsc::unbounded_channel();
         let looking_up = Lookup {

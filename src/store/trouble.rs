@@ -1,5 +1,6 @@
 //! What the last writes failed for.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,13 +9,26 @@ use super::StoreError;
 /// How long a failure counts when no write comes after it: with nobody writing, nobody would find out that it is over.
 const LASTS: Duration = Duration::from_secs(10);
 
+/// With less room than that a disk is still full: what a probe commits fits into what SQLite has already taken of it.
+const MIN_ROOM_BYTES: u64 = 1 << 20;
+
 /// Why the last write failed, if it did; cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Trouble {
+    /// Where the database is.
+    folder: Arc<Path>,
     last: Arc<Mutex<Option<(Instant, StoreError)>>>,
 }
 
 impl Trouble {
+    /// None so far, with a database in this folder.
+    pub(super) fn none(folder: &Path) -> Self {
+        Self {
+            folder: folder.into(),
+            last: Arc::default(),
+        }
+    }
+
     /// A group of writes failed. What lasts is logged when it begins, and not for each group: the log may be on the same disk.
     pub(super) fn begin(&self, error: &StoreError) {
         let mut last = self.last();
@@ -41,12 +55,17 @@ impl Trouble {
         }
     }
 
-    /// Why the last write failed, when that was not long ago.
+    /// Why the last write failed, when that was not long ago, or as long as there is no room.
     pub(super) fn recent(&self) -> Option<StoreError> {
-        self.last()
-            .as_ref()
-            .filter(|(at, _)| at.elapsed() < LASTS)
-            .map(|(_, error)| error.clone())
+        let (at, error) = self.last().clone()?;
+        let is_over = at.elapsed() >= LASTS && !(matches!(error, StoreError::Full) && self.is_full());
+        (!is_over).then_some(error)
+    }
+
+    /// Whether there is no room on the disk; not where that cannot be told.
+    fn is_full(&self) -> bool {
+        let room = rustix::fs::statvfs(&*self.folder);
+        room.is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) < MIN_ROOM_BYTES)
     }
 
     fn last(&self) -> MutexGuard<'_, Option<(Instant, StoreError)>> {

@@ -25,6 +25,8 @@ const WRITES: usize = 20;
 const METADATA_BYTES: usize = 12_000;
 /// What a refusal may take, in the median: some requests wait for the machine.
 const REFUSED_WITHIN: Duration = Duration::from_millis(100);
+/// More than a failure counts that no write comes after.
+const FAILURE_LASTS: Duration = Duration::from_secs(11);
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// A file system in memory, which goes when it is dropped.
@@ -112,6 +114,30 @@ async fn a_disk_that_is_full_again_and_again_refuses_writes_and_loses_nothing() 
         pauses.iter().max().expect("rounds")
     );
     assert!(median < REFUSED_WITHIN, "{refusals:?}");
+}
+
+/// What a probe commits fits into the write-ahead log that is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_still_full_is_told_although_nobody_writes() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("SKIPPED: a full disk was not tried, because only root may mount a small one");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: None,
+    };
+    let database = format!("sqlite://{}", disk.path().join("sensorcast.db").display());
+    let service = Process::start_with(&settings, &[("DATABASE_URL", &database)]).await;
+    let ledger = Ledger::default();
+    write_again(&service, &ledger).await;
+    disk.fill();
+    write_to_full_disk(&service, &ledger).await;
+    sleep(FAILURE_LASTS).await;
+    assert_eq!(readiness(&service).await, 503, "{}", service.output());
+    disk.free();
+    assert_eq!(readiness(&service).await, 200, "there is room");
 }
 
 /// The status alone: this 503 is no problem document.
