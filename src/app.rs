@@ -1,7 +1,7 @@
 //! The composition root: builds the parts, joins them, owns their tasks and their end. Production and tests start the
 //! same [`App`].
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
 use crate::failpoint::pass;
 use crate::http::{
-    self, BatchRoom, Delivery, Documents, HttpMetrics, HttpState, Listening, PageCache, Readiness, Running,
+    self, BatchRoom, Bound, Delivery, Documents, HttpMetrics, HttpState, Listening, PageCache, Readiness, Running,
 };
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
@@ -109,13 +109,20 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn start_with_clock(mut config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let chosen = Chosen::by_system(&mut config).await?;
+        // Addresses first: a start that fails because one is in use leaves no new database behind, and links name the ports that
+        // the system chose.
+        let cannot_listen = format!(
+            "HTTP_BIND: cannot listen on {}; choose another address or port",
+            config.http.bind
+        );
+        let bound = Bound::at(config.http.bind).with_context(|| cannot_listen.clone())?;
+        config.http_listens_at(bound.address());
+        let (broker, endpoint) = broker(&config.mqtt).await?;
+        if let Some(broker) = &broker {
+            config.broker_listens_at(broker.local_addr());
+        }
         let store = Store::open(store_options(&config, clock.clone())).await?;
         let status = RelayStatus::new(store.head(), clock);
-        let (broker, endpoint) = match chosen.broker {
-            Some(started) => started,
-            None => broker(&config.mqtt).await?,
-        };
         let sink = PahoSink::new(endpoint, &config.mqtt, store.epoch(), &config.http.public_url)?;
         let relay = Relay::new(store.clone(), sink, status.clone()).await?;
         let relay = relay.keeping_states(config.mqtt.retain_state);
@@ -145,15 +152,11 @@ impl App {
             stream_limits: config.http.streams,
             stop: streams_stop.clone(),
         };
-        let listener = match chosen.listener {
-            Some(listener) => listener,
-            None => bind(config.http.bind)?,
-        };
         let Listening {
             address,
             handle,
             server,
-        } = http::listen(listener, &config.http, state).with_context(|| cannot_listen(config.http.bind))?;
+        } = http::listen(bound, &config.http, state).context(cannot_listen)?;
         let (_, http_ended) = start_part(async move {
             if let Err(error) = server.await {
                 tracing::error!(%error, "the HTTP server failed");
@@ -260,44 +263,6 @@ fn start_part(part: impl Future<Output = ()> + Send + 'static) -> (JoinHandle<()
         part.await;
     });
     (task, ended)
-}
-
-/// What listens where the system chose the port, before anything else is there: the links are made from it.
-struct Chosen {
-    listener: Option<TcpListener>,
-    broker: Option<(Option<Broker>, Endpoint)>,
-}
-
-impl Chosen {
-    /// Listens where a port is 0, and nowhere else: whoever knows a port is not to wait there for a store that is still
-    /// to be opened.
-    async fn by_system(config: &mut Config) -> anyhow::Result<Self> {
-        let mut chosen = Self {
-            listener: None,
-            broker: None,
-        };
-        if config.http.bind.port() == 0 {
-            let listener = bind(config.http.bind)?;
-            config.http_listens_at(listener.local_addr()?);
-            chosen.listener = Some(listener);
-        }
-        if config.mqtt.url.is_none() && config.mqtt.bind.port() == 0 {
-            let started = broker(&config.mqtt).await?;
-            if let (Some(broker), _) = &started {
-                config.broker_listens_at(broker.local_addr());
-            }
-            chosen.broker = Some(started);
-        }
-        Ok(chosen)
-    }
-}
-
-fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| cannot_listen(address))
-}
-
-fn cannot_listen(address: SocketAddr) -> String {
-    format!("HTTP_BIND: cannot listen on {address}; choose another address or port")
 }
 
 /// What every link of a service with these settings starts with.

@@ -372,11 +372,14 @@ fn a_port_in_use_is_one_line_and_exit_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (variable, other) in [("HTTP_BIND", "MQTT_BIND"), ("MQTT_BIND", "HTTP_BIND")] {
-        let run = Run::new(&["--rust-log=off"])
-            .env(variable, &address)
-            .env(other, "127.0.0.1:0");
-        let line = run.complaint(1);
-        assert!(line.contains(variable) && line.contains(&address), "{line}");
+        let mut run = Run::new(&[]).env(variable, &address).env(other, "127.0.0.1:0");
+        let output = run.command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(variable) && said.contains(&address), "{said}");
+        let left: Vec<_> = fs::read_dir(run.folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 }
 

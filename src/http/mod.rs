@@ -43,7 +43,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{App, Error, rt};
 use prometheus_client::registry::Registry;
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
@@ -120,14 +120,47 @@ pub struct Listening {
     pub server: Server,
 }
 
+/// An address that is ours, at which nobody is let in yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 1024;
+
+impl Bound {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// When it is in use or not ours.
+    pub fn at(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // Connections of a former process may still be closing there.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        let address = socket.local_addr()?.as_socket().unwrap_or(address);
+        Ok(Self { socket, address })
+    }
+
+    /// Where; with the port that the system chose when it was asked to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 /// Starts serving.
 ///
 /// What `HttpServer` would do, but for [`StrictFraming`] between socket and parser.
 ///
 /// # Errors
-/// When the system does not let it.
-pub fn listen(listener: TcpListener, config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
-    let address = listener.local_addr()?;
+/// When the address has come into use.
+pub fn listen(bound: Bound, config: &HttpConfig, state: HttpState) -> io::Result<Listening> {
+    let Bound { socket, address } = bound;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from(socket);
     let limits = config.limits;
     let hang_up_after = config.streams.stall * 2;
     let builder = Server::build()

@@ -174,8 +174,9 @@ pub struct ProblemForm<'a> {
     #[schema(example = "1 member breaks a rule; see errors")]
     detail: &'a str,
     /// The path that was requested.
-    #[schema(format = "uri-reference", example = "/sensors")]
+    // Only what is no request has none.
     #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(format = "uri-reference", required = true, example = "/sensors")]
     instance: &'a str,
     /// Every member that is wrong; on 422.
     #[serde(skip_serializing_if = "Vec::is_empty")]
