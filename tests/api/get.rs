@@ -116,6 +116,8 @@ async fn an_accept_header_that_nothing_satisfies_is_406_and_the_usual_ones_are_s
             "text/html;q=x, application/json",
             "*/*",
             "application/*",
+            "application/json;",
+            "application/json ; q=0.5",
             "application/json",
             "text/html, application/json;q=0.5",
             "text/html,*/*;q=0.1",
