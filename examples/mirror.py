@@ -5,13 +5,14 @@
     venv/bin/python3 mirror.py [URL [BROKER]]
 
 URL is http://localhost:8000 by default, BROKER (mqtt://user:password@host:1883) the one that the service names.
+Standard output has a line for each event, standard error all else: what was loaded, and what is in the way.
 
 * Subscribe first, then read the list, then apply the events after the revision of its FIRST page.
 * Revisions are dense: an event that is not the next one shows a gap. Silence after any message, the retained head on
   the topic `sensors` included, is when to look for a lost tail. The head comes every 5 s: without it, look now and then.
 * MQTT only hints, the log decides: GET /events?after= fills a gap, and 410 means that the list is to be read again.
 """
-import json, queue, sys, time, urllib.error, urllib.request
+import argparse, json, queue, sys, time, urllib.error, urllib.request
 from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as mqtt
 
@@ -96,6 +97,7 @@ class Mirror:
             self.settles_at = page["revision"]
             page = find(page, "next") and get(find(page, "next")["href"])
         self.sensors, self.epoch, self.revision = sensors, epoch, revision
+        print(f"{len(sensors)} sensors at revision {revision}", file=sys.stderr, flush=True)
 
     def catch_up(self):
         """Reads the log from where the mirror is to its head."""
@@ -139,5 +141,17 @@ class Mirror:
         return True
 
 
+def url_of(*schemes):
+    def url(text):
+        if urlsplit(text).scheme in schemes and urlsplit(text).hostname:
+            return text
+        raise argparse.ArgumentTypeError(f"{schemes[0]}:// or {schemes[1]}:// with a host is allowed")
+
+    return url
+
+
 if __name__ == "__main__":
-    Mirror(*sys.argv[1:]).run()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", metavar="URL", nargs="?", default="http://localhost:8000", type=url_of("http", "https"))
+    parser.add_argument("broker", metavar="BROKER", nargs="?", type=url_of("mqtt", "mqtts"))
+    Mirror(**vars(parser.parse_args())).run()

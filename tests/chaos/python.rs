@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::harness::Traffic;
@@ -18,13 +18,19 @@ struct PythonMirror {
     answers: BufReader<ChildStdout>,
 }
 
+/// Python with Paho, about to run a script of this package.
+fn python(script: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python: PathBuf = root.join("target/python/bin/python3");
+    assert!(python.exists(), "run `make need-test`: it makes {}", python.display());
+    let mut command = Command::new(python);
+    command.arg(root.join(script));
+    command
+}
+
 impl PythonMirror {
     fn start(url: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python: PathBuf = root.join("target/python/bin/python3");
-        assert!(python.exists(), "run `make need-test`: it makes {}", python.display());
-        let mut child = Command::new(python)
-            .arg(root.join("tests/chaos/keep.py"))
+        let mut child = python("tests/chaos/keep.py")
             .arg(url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -53,6 +59,53 @@ impl Drop for PythonMirror {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn the_example_in_python_takes_urls_and_explains_itself() {
+    let run = |arguments: &[&str]| {
+        let mirror = python("examples/mirror.py");
+        let output = Command::new("timeout")
+            .arg("60")
+            .arg(mirror.get_program())
+            .args(mirror.get_args())
+            .args(arguments)
+            .output()
+            .expect("an end");
+        let said = String::from_utf8(output.stdout).expect("text") + &String::from_utf8(output.stderr).expect("text");
+        (output.status.code(), said)
+    };
+    let (code, help) = run(&["--help"]);
+    assert!(code == Some(0) && help.contains("[URL] [BROKER]"), "{help}");
+    for (arguments, allowed) in [
+        (&["nonsense"][..], "http://"),
+        (&["ftp://h"], "https://"),
+        (&["http://h", "http://h"], "mqtt://"),
+        (&["http://h", "mqtt://h", "more"], "more"),
+    ] {
+        let (code, complaint) = run(arguments);
+        assert!(
+            code == Some(2) && complaint.contains(allowed),
+            "{arguments:?}: {complaint}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_in_python_tells_what_it_has_loaded() {
+    let world = World::start().await;
+    world.http.create(&json!({"name": "s1"})).await;
+    world.http.create(&json!({"name": "s2"})).await;
+    let mut command = python("examples/mirror.py");
+    let mut child = command
+        .arg(&world.http.public_url)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("Python");
+    let mut told = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    assert_eq!(told.next().expect("a line").expect("text"), "2 sensors at revision 2");
+    child.kill().expect("a process to kill");
+    child.wait().expect("its end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
