@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::harness::{Service, exchange};
@@ -227,6 +230,28 @@ async fn live_and_ready_are_200_and_metrics_are_prometheus_text() {
     assert!(open_metrics.text().contains(&format!("\n# TYPE {counter} counter\n")));
     assert!(open_metrics.text().ends_with("# EOF\n"));
     assert!(metrics.text().contains("/sensors"), "HTTP requests by route");
+    service.finish().await;
+}
+
+/// The names of metrics in a text, series and families alike.
+fn metric_names(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("sensorcast_")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_of_the_alert_rules_and_of_the_operators_document_is_there() {
+    let service = Service::start().await;
+    service.get("/sensors").await.expect(200);
+    let metrics = service.get("/metrics").await.expect(200);
+    let there = metric_names(metrics.text());
+    for (path, at_least) in [("deploy/alerts.yaml", 5), ("docs/OPERATIONS.md", 13)] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path);
+        let named = metric_names(&text);
+        assert!(named.len() >= at_least, "{path}: {named:?}");
+        let gone: Vec<_> = named.difference(&there).collect();
+        assert!(gone.is_empty(), "{path}: {gone:?}");
+    }
     service.finish().await;
 }
 
