@@ -9,7 +9,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use paho_mqtt::{AsyncClient, ConnectOptionsBuilder, CreateOptionsBuilder, Error, PersistenceType, SslOptionsBuilder};
+use tokio::net::lookup_host;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::double_free;
 use super::endpoint::Endpoint;
@@ -42,6 +44,16 @@ pub(super) fn new_client(server_uri: &str, client_id: &str) -> Result<AsyncClien
         .persistence(PersistenceType::None)
         .send_while_disconnected(false)
         .create_client()
+}
+
+/// Asks the system for the broker's name. Paho does so, too, but tells only its log that there is no such name.
+pub(super) async fn resolve(endpoint: &Endpoint) -> Result<(), String> {
+    let cause = match timeout(ATTEMPT_LIMIT, lookup_host(&endpoint.authority)).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(cause)) => cause.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    Err(format!("{endpoint}: the name cannot be resolved: {cause}"))
 }
 
 /// MQTT 5, a session that ends with the connection, and who we are to this broker.

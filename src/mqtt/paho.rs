@@ -92,6 +92,7 @@ impl Sink for PahoSink {
 
     async fn connect(&mut self, last_will: Presence) -> Result<PahoConnection, String> {
         reach("mqtt.before-connect").map_err(|error| error.to_string())?;
+        client::resolve(&self.endpoint).await?;
         let describe = |error: Error| format!("{}: {error}", self.endpoint);
         let options = self.connect_options(&last_will).map_err(describe)?;
         let client = client::new_client(&self.endpoint.server_uri(), &self.client_id()).map_err(describe)?;

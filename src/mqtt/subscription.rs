@@ -51,6 +51,7 @@ impl Subscription {
     /// One line that says what is in the way, without the password.
     pub async fn open(endpoint: &Endpoint, topics: &[&str], capacity: usize) -> Result<Self, String> {
         let describe = |error: Error| format!("{endpoint}: {error}");
+        client::resolve(endpoint).await?;
         client::start_library().map_err(describe)?;
         let client = client::new_client(&endpoint.server_uri(), CLIENT_ID).map_err(describe)?;
         let lost = client::watch_connection(&client);
