@@ -136,7 +136,10 @@ impl Keeper {
             News::Mark(_) => Stage::Listing(connection.kept()),
             News::Kept(retained) => {
                 let found = retained.len();
-                info!(found, "the broker does not have the retained states: sending all");
+                info!(
+                    found,
+                    "the broker does not have the retained states, or does not let this user read them: sending all"
+                );
                 Stage::Sweeping(Sweep::All { retained, after: None })
             }
         };

@@ -24,6 +24,7 @@ mod session;
 mod sink;
 mod status;
 mod suspect;
+mod trouble;
 
 #[cfg(test)]
 mod recorder;

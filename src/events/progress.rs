@@ -5,6 +5,7 @@ use tracing::error;
 
 use super::status::{RelayState, RelayStatus};
 use super::suspect::Suspect;
+use super::trouble::Trouble;
 use crate::domain::{Revision, SensorId, Timestamp};
 use crate::store::StoredEvent;
 
@@ -18,6 +19,8 @@ pub(super) struct Progress {
     shunned: HashSet<SensorId>,
     /// How many messages a connection may have refused, with none taken, until it is given up: more on each that was.
     pub(super) patience: usize,
+    /// That the broker refuses the presence.
+    pub(super) presence_trouble: Trouble,
     /// For everybody to read.
     pub(super) status: RelayStatus,
     /// Told to whoever persists the cursor.
@@ -56,6 +59,7 @@ impl Progress {
             suspect: Suspect::default(),
             shunned: HashSet::new(),
             patience: MIN_PATIENCE,
+            presence_trouble: Trouble::default(),
             status,
             reached,
         }

@@ -457,6 +457,10 @@ impl Connection for Line {
         ready(answer).boxed()
     }
 
+    fn presence_topic(&self) -> &'static str {
+        "sensors"
+    }
+
     async fn lost(&self) -> Refusal {
         // Later than the answers that are there, as with most real sockets.
         if !self.is_abrupt {

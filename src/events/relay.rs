@@ -1,16 +1,18 @@
+use std::pin::pin;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::log::EventLog;
 use super::progress::Progress;
 use super::session::{Ending, Session};
 use super::sink::Sink;
 use super::status::RelayStatus;
+use super::trouble::Trouble;
 use crate::domain::Revision;
 use crate::failpoint::pass;
 use crate::wire::presence::{Presence, PresenceStatus};
@@ -22,6 +24,10 @@ pub struct Relay<L, S> {
     status: RelayStatus,
     cursor: Revision,
     keeps_states: bool,
+    /// What keeps it from publishing.
+    trouble: Trouble,
+    /// Whether the last connections did nothing and were lost soon, so that the next one is no news.
+    is_lost_at_once: bool,
 }
 
 /// The two steps of stopping.
@@ -51,6 +57,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 const SAVE_INTERVAL: Duration = Duration::from_millis(250);
 /// The same after one that failed.
 const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// A connection that has lived for so long was a good one, also when there was nothing to publish.
+const LONG_LIFE: Duration = Duration::from_secs(10);
 /// What the farewell takes of the time in which to stop.
 const FAREWELL_RESERVE: Duration = Duration::from_secs(2);
 
@@ -67,6 +75,8 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
             status,
             cursor,
             keeps_states: false,
+            trouble: Trouble::default(),
+            is_lost_at_once: false,
         })
     }
 
@@ -124,30 +134,63 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
         let connection = match self.sink.connect(self.last_will()).await {
             Ok(connection) => connection,
             Err(reason) => {
+                self.is_lost_at_once = false;
                 self.report(&reason);
                 return Attempt::NobodyThere;
             }
         };
         self.status.connected();
-        info!(cursor = progress.cursor.get(), "connected to the broker");
-        let mut session = Session::new(&self.log, connection, progress);
-        if self.keeps_states {
-            session = session.keeping_states();
+        let cursor_before = progress.cursor;
+        if self.is_lost_at_once {
+            debug!(cursor = cursor_before.get(), "connected to the broker");
+        } else {
+            info!(cursor = cursor_before.get(), "connected to the broker");
         }
-        match session.run(stop).await {
+        let ending = self.converse(connection, progress, stop).await;
+        if progress.cursor > cursor_before {
+            self.trouble.is_over();
+        }
+        match ending {
             Ending::Stopped => {
                 self.status.disconnected(None);
                 Attempt::Stopped
             }
             Ending::Lost(reason) | Ending::NotNow(reason) => {
+                self.is_lost_at_once = self.trouble.is_present();
                 self.report(&reason);
                 Attempt::Failed
             }
         }
     }
 
-    fn report(&self, reason: &str) {
-        warn!(reason, "no connection to the broker; events wait in the log");
+    /// The life of a connection.
+    async fn converse(&mut self, connection: S::Connection, progress: &mut Progress, stop: &Stop) -> Ending {
+        let mut session = Session::new(&self.log, connection, progress);
+        if self.keeps_states {
+            session = session.keeping_states();
+        }
+        let mut life = pin!(session.run(stop));
+        if let Ok(ending) = timeout(LONG_LIFE, &mut life).await {
+            return ending;
+        }
+        self.trouble.is_over();
+        if self.is_lost_at_once {
+            info!("the connection to the broker holds");
+        }
+        life.await
+    }
+
+    fn report(&mut self, reason: &str) {
+        let account = self.trouble.again(reason);
+        let (attempts, for_seconds) = (account.attempts, account.for_seconds);
+        if account.is_news {
+            warn!(
+                reason,
+                attempts, for_seconds, "no connection to the broker; events wait in the log"
+            );
+        } else {
+            debug!(reason, attempts, for_seconds, "no connection to the broker");
+        }
         self.status.disconnected(Some(reason));
     }
 

@@ -8,7 +8,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::announcer::Announcer;
 use super::keeper::{Keeper, accompany};
@@ -17,6 +17,7 @@ use super::parcel::{Parcel, Sent};
 use super::progress::Progress;
 use super::relay::Stop;
 use super::sink::{Acknowledgement, Answer, Connection, Refusal, Verdict};
+use super::trouble::Account;
 use crate::domain::Revision;
 use crate::failpoint::{is_planted, pass, reach};
 use crate::store::StoredEvent;
@@ -354,7 +355,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         if is_very_much {
             self.progress.look_further();
         }
-        (is_all || is_very_much).then(|| Ending::NotNow(reason.clone()))
+        (is_all || is_very_much).then(|| Ending::NotNow(format!("the broker refuses all that it is given: {reason}")))
     }
 
     /// Gives up the oldest message, and with it what was answered to those behind it: nobody may take that for an answer to
@@ -369,14 +370,35 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         match answer {
             Answer::Accepted => {
                 self.presence_refused = None;
+                self.progress.presence_trouble.is_over();
                 Ok(())
             }
             Answer::Refused(refusal) => {
-                warn!(reason = refusal.reason, "the broker refuses the presence");
+                self.tell_refused_presence(&refusal.reason);
                 self.presence_refused = Some(refusal.reason);
                 Ok(())
             }
             Answer::Lost(reason) => Err(Ending::Lost(reason)),
+        }
+    }
+
+    fn tell_refused_presence(&mut self, reason: &str) {
+        let topic = self.connection.presence_topic();
+        let Account {
+            attempts,
+            for_seconds,
+            is_news,
+        } = self.progress.presence_trouble.again(reason);
+        if is_news {
+            warn!(
+                topic,
+                reason,
+                attempts,
+                for_seconds,
+                "the broker refuses the presence: its access rules have to let this user write there"
+            );
+        } else {
+            debug!(topic, reason, "the broker refuses the presence");
         }
     }
 

@@ -33,6 +33,9 @@ pub trait Connection: Send + Sync {
     /// Sends the presence, which the broker retains for later subscribers.
     fn announce(&self, presence: &Presence) -> Acknowledgement;
 
+    /// Where the presence goes, for those who have to allow it.
+    fn presence_topic(&self) -> &str;
+
     /// Sends the state of a sensor, which the broker retains in place of an earlier one, or forgets when there is none.
     fn keep(&self, state: &SensorState) -> Acknowledgement;
 

@@ -200,6 +200,10 @@ impl Connection for PahoConnection {
         self.send(self.messages.presence(presence))
     }
 
+    fn presence_topic(&self) -> &str {
+        self.messages.topics.collection()
+    }
+
     fn keep(&self, state: &SensorState) -> Acknowledgement {
         self.send(self.messages.state(state))
     }

@@ -17,6 +17,7 @@ mod ledger;
 
 mod broker_away;
 mod broker_killed;
+mod broker_log;
 mod broker_refuses;
 mod disk_full;
 mod misplaced;

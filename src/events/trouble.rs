@@ -1,0 +1,86 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Something that fails again and again: worth a line when it begins, when its reason changes, and once a minute.
+#[derive(Default)]
+pub(super) struct Trouble {
+    present: Option<Present>,
+}
+
+struct Present {
+    since: Instant,
+    attempts: u64,
+    reason: String,
+    told_at: Instant,
+}
+
+/// How often it went wrong, and for how long, up to now.
+pub(super) struct Account {
+    pub(super) attempts: u64,
+    pub(super) for_seconds: u64,
+    /// Whether a person should be told, and not only who debugs.
+    pub(super) is_news: bool,
+}
+
+const REMINDER_INTERVAL: Duration = Duration::from_mins(1);
+
+impl Trouble {
+    /// It went wrong for this reason.
+    pub(super) fn again(&mut self, reason: &str) -> Account {
+        let now = Instant::now();
+        let is_first = self.present.is_none();
+        let present = self.present.get_or_insert_with(|| Present {
+            since: now,
+            attempts: 0,
+            reason: reason.to_owned(),
+            told_at: now,
+        });
+        present.attempts += 1;
+        let is_news = is_first || present.reason != reason || now - present.told_at >= REMINDER_INTERVAL;
+        if is_news {
+            reason.clone_into(&mut present.reason);
+            present.told_at = now;
+        }
+        Account {
+            attempts: present.attempts,
+            for_seconds: (now - present.since).as_secs(),
+            is_news,
+        }
+    }
+
+    /// Whether it went wrong, and not well since.
+    pub(super) fn is_present(&self) -> bool {
+        self.present.is_some()
+    }
+
+    /// It went well.
+    pub(super) fn is_over(&mut self) {
+        self.present = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_news_at_its_beginning_at_another_reason_and_once_a_minute() {
+        let mut trouble = Trouble::default();
+        let mut news = Vec::new();
+        for second in 0..150 {
+            let reason = if second < 10 { "refused" } else { "no answer" };
+            let account = trouble.again(reason);
+            if account.is_news {
+                news.push((account.attempts, account.for_seconds));
+            }
+            advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(news, [(1, 0), (11, 10), (71, 70), (131, 130)]);
+        trouble.is_over();
+        let account = trouble.again("no answer");
+        assert!(account.is_news && account.attempts == 1 && account.for_seconds == 0);
+    }
+}

@@ -1,0 +1,111 @@
+//! What the log says of a broker that does not do its work: why, and not at every attempt.
+
+use serde_json::json;
+
+use crate::broker_away::EVERYTHING_WAITS;
+use crate::harness::{Mosquitto, Process, Settings, eventually, free_port};
+
+/// So many after the first; they come in less time than a reminder.
+const ATTEMPTS: usize = 3;
+const NO_CONNECTION: &str = "no connection to the broker";
+
+/// A service that tells of every attempt.
+async fn start_talkative(settings: &Settings) -> Process {
+    Process::start_with(settings, &[("RUST_LOG", "info,sensorcast=debug")]).await
+}
+
+fn lines(service: &Process, level: &str, text: &str) -> Vec<String> {
+    let output = service.output();
+    let lines = output
+        .lines()
+        .filter(|line| line.contains(level) && line.contains(text));
+    lines.map(str::to_owned).collect()
+}
+
+async fn last_error(service: &Process) -> String {
+    let ready = service.get("/health/ready").await.expect(200).json();
+    ready["mqtt"]["last_error"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_is_a_line_when_it_begins_and_not_at_every_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: Some(format!("mqtt://127.0.0.1:{}", free_port())),
+    };
+    let service = start_talkative(&settings).await;
+    eventually("some attempts", async || {
+        lines(&service, "DEBUG", NO_CONNECTION).len() >= ATTEMPTS
+    })
+    .await;
+    let warnings = lines(&service, "WARN", NO_CONNECTION);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("attempts=1"), "{warnings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_whose_name_does_not_exist_is_said_to_be_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: Some("mqtt://nosuchhost.invalid".to_owned()),
+    };
+    let service = Process::start(&settings).await;
+    eventually("a reason", async || !last_error(&service).await.is_empty()).await;
+    let reason = last_error(&service).await;
+    assert!(
+        reason.starts_with("nosuchhost.invalid:1883: the name cannot be resolved: "),
+        "{reason}"
+    );
+    assert_eq!(lines(&service, "WARN", "the name cannot be resolved").len(), 1);
+    assert!(!service.output().contains("paho"), "{}", service.output());
+}
+
+/// A service that may do with this broker what the rules say.
+async fn start_under(rules: &str, retain_state: &str) -> (Mosquitto, tempfile::TempDir, Process) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("acl");
+    std::fs::write(&file, rules).unwrap();
+    let mut mosquitto = Mosquitto::stopped_with(&format!("acl_file {}\n{EVERYTHING_WAITS}", file.display()));
+    mosquitto.run().await;
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: Some(mosquitto.url()),
+    };
+    let variables = [
+        ("RUST_LOG", "info,sensorcast=debug"),
+        ("MQTT_TOPIC_PREFIX", "plant7/"),
+        ("MQTT_RETAIN_STATE", retain_state),
+    ];
+    let service = Process::start_with(&settings, &variables).await;
+    (mosquitto, folder, service)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_presence_that_is_not_allowed_is_told_with_its_topic_and_not_at_every_attempt() {
+    let (_mosquitto, _folder, service) = start_under("topic read #\n", "false").await;
+    service.create(&json!({"name": "s1"})).await;
+    eventually("some attempts", async || {
+        lines(&service, "DEBUG", "the broker refuses the presence").len() >= ATTEMPTS
+    })
+    .await;
+    let warnings = lines(&service, "WARN", "the broker refuses the presence");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for part in ["topic=\"plant7/sensors\"", "access rules", "0x87"] {
+        assert!(warnings[0].contains(part), "{part} in {warnings:?}");
+    }
+    let reason = last_error(&service).await;
+    assert!(reason.contains("refuses all that it is given"), "{reason}");
+    assert!(lines(&service, "INFO", "connected to the broker").len() <= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_that_may_not_be_read_are_not_said_to_be_missing_only() {
+    let (_mosquitto, _folder, service) =
+        start_under("topic write plant7/sensors/#\ntopic write plant7/sensors\n", "true").await;
+    eventually("a line", async || {
+        !lines(&service, "INFO", "or does not let this user read them").is_empty()
+    })
+    .await;
+}
