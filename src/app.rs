@@ -133,6 +133,9 @@ impl App {
         store.metrics().register(own);
         metrics.register(own);
         status.register(&mut registry);
+        if let Some(broker) = &broker {
+            broker.register(&mut registry);
+        }
         let streams_stop = CancellationToken::new();
         let state = HttpState {
             store: store.clone(),

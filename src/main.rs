@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation, Stop};
 use sensorcast::mirror::MirrorOptions;
-use sensorcast::{app, http, store, telemetry};
+use sensorcast::{app, http, mqtt, store, telemetry};
 
 /// For what is written in Rust. SQLite and Paho keep the allocator of the system, which stops the process at a double free.
 #[global_allocator]
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
     let path = config.store.path.clone();
     if !matches!(command, Command::Openapi { .. } | Command::Health) {
-        telemetry::start(&config.log)?;
+        telemetry::start(&config.log, mqtt::broker::read_log)?;
     }
     match command {
         Command::Serve => block_on(app::run(config)),

@@ -1,27 +1,40 @@
 //! Logs: one line an event on standard error, for people or for machines, with UTC times.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use tracing_subscriber::EnvFilter;
+use anyhow::Context as _;
+use tracing::callsite::Identifier;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogConfig, LogFormat};
 
 /// Libraries that tell at `info` what is of interest only to those who debug them; a filter that names one is obeyed.
-/// Paho tells more than it should: at `debug` it logs the password of the broker. What actix's dispatcher calls an error is a client that sent no
-/// request, which `http::framing` tells at `debug`.
-const QUIET: &str = "mqtt5=warn,mqtt5_protocol=warn,actix_server=warn,actix_http=warn,actix_http::h1::dispatcher=off,\
-    paho_mqtt=warn,paho_mqtt_c=warn";
+/// Paho tells more than it should: at `debug` it logs the password of the broker, at `warn` each lost connection, as the relay does.
+/// The built-in broker's library has a line for each message that is refused, of which our own are bounded. What actix's dispatcher calls an
+/// error is a client that sent no request, which `http::framing` tells at `debug`.
+const QUIET: &str = "mqtt5=warn,mqtt5::broker::client_handler::publish=error,mqtt5_protocol=warn,actix_server=warn,\
+    actix_http=warn,actix_http::h1::dispatcher=off,paho_mqtt=error,paho_mqtt_c=warn";
 
-/// Starts logging for the whole process.
+/// The library of the built-in broker, whose warnings clients can cause as often as they like.
+const BROKER: &str = "mqtt5";
+const BROKER_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Starts logging for the whole process. `read` is given each warning of the built-in broker's library that the filter lets
+/// through, also those that make no line because there was one of the same kind a moment ago.
 ///
 /// # Errors
 ///
 /// When the filter is invalid, which parsing the settings has excluded, or when the process already logs.
-pub fn start(config: &LogConfig) -> anyhow::Result<()> {
+pub fn start(config: &LogConfig, read: fn(&Event<'_>)) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(directives(&config.filter))
         .context("the log filter is invalid")?;
@@ -34,16 +47,46 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
         // Where a line cannot be written, a complaint about that cannot either, and would end the process.
         .log_internal_errors(false)
         .with_timer(SystemTime);
+    let bounded = Bounded {
+        read,
+        told: Mutex::default(),
+    };
     let started = match format {
-        LogFormat::Text => lines.with_ansi(has_colours).try_init(),
+        LogFormat::Text => lines.with_ansi(has_colours).finish().with(bounded).try_init(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(true)
+            .finish()
+            .with(bounded)
             .try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
+}
+
+/// Lets each kind of warning of the built-in broker's library through once a minute.
+struct Bounded {
+    read: fn(&Event<'_>),
+    told: Mutex<HashMap<Identifier, Instant>>,
+}
+
+impl<S: Subscriber> Layer<S> for Bounded {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        if *metadata.level() > Level::WARN || !metadata.target().starts_with(BROKER) {
+            return true;
+        }
+        (self.read)(event);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let last = told.get(&metadata.callsite());
+        let is_due = last.is_none_or(|last| now - *last >= BROKER_INTERVAL);
+        if is_due {
+            told.insert(metadata.callsite(), now);
+        }
+        is_due
+    }
 }
 
 /// Standard error, one event a line: what clients send (a topic, an id) makes no line of its own and moves no cursor.

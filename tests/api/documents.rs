@@ -256,6 +256,22 @@ async fn every_metric_of_the_alert_rules_and_of_the_operators_document_is_there(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_metric_is_in_the_operators_document() {
+    let service = Service::start().await;
+    let metrics = service.get("/metrics").await.expect(200);
+    let names = metrics
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let document = include_str!("../../docs/OPERATIONS.md");
+    let missing: Vec<_> = names
+        .filter(|name| !document.contains(&format!("| `{name}` |")))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_names_no_library_and_no_file() {
     let service = Service::start().await;
     let request = b"POST /sensors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{";

@@ -16,6 +16,7 @@ mod harness;
 mod ledger;
 
 mod broker_away;
+mod broker_clients;
 mod broker_killed;
 mod broker_log;
 mod broker_refuses;

@@ -5,6 +5,7 @@ use std::{fmt, io, thread};
 
 use mqtt5::broker::config::{BrokerConfig, StorageBackend, StorageConfig};
 use mqtt5::broker::server::MqttBroker;
+use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,8 @@ use tracing::error;
 
 use super::BrokerError;
 use super::guard::Guard;
+use super::metrics::BrokerMetrics;
+use super::numbers::Numbers;
 use crate::config::MqttConfig;
 use crate::mqtt::endpoint::{Credentials, Endpoint};
 use crate::mqtt::topics::Topics;
@@ -20,6 +23,7 @@ use crate::mqtt::topics::Topics;
 pub struct Broker {
     address: SocketAddr,
     relay: Credentials,
+    numbers: Arc<Numbers>,
     stop: CancellationToken,
     stopped: CancellationToken,
 }
@@ -27,7 +31,7 @@ pub struct Broker {
 /// The user name under which the relay comes, with a secret of this process.
 const RELAY_USER: &str = "sensorcast-relay";
 /// Clients at a time.
-const MAX_CLIENTS: usize = 1_000;
+pub(super) const MAX_CLIENTS: usize = 1_000;
 /// A packet's bytes; an event has less than 100 KiB. The library's default of 256 MiB makes Python's Paho refuse the
 /// connection.
 const MAX_PACKET_BYTES: usize = 1 << 20;
@@ -64,8 +68,10 @@ impl Broker {
             user: RELAY_USER.to_owned(),
             password: random_secret()?,
         };
+        let numbers = Arc::<Numbers>::default();
         let guard = Guard {
             relay: relay.clone(),
+            numbers: Arc::clone(&numbers),
             topics: Topics::new(&config.topic_prefix)?,
         };
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
@@ -91,6 +97,7 @@ impl Broker {
         Ok(Self {
             address,
             relay,
+            numbers,
             stop,
             stopped,
         })
@@ -106,6 +113,11 @@ impl Broker {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::local(self.address, self.relay.clone())
+    }
+
+    /// Makes its numbers visible in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(BrokerMetrics(Arc::clone(&self.numbers))));
     }
 
     /// Resolves when it has stopped, by [`Broker::shutdown`] or by itself.
@@ -157,10 +169,13 @@ impl Task {
     }
 
     async fn serve(self) {
+        let numbers = Arc::clone(&self.guard.numbers);
         let mut broker = match MqttBroker::with_config(self.config).await {
             Ok(broker) => broker.with_auth_provider(self.guard),
             Err(cause) => return drop(self.tell_ready.send(Err(start_error(cause)))),
         };
+        // There is no other broker that could have set it.
+        let _ = numbers.stats.set(broker.stats());
         // A shutdown before the broker is ready would be lost, so `ready` comes first; all three before `run`.
         let (address, shutdown, mut ready) = (broker.local_addr(), broker.shutdown_handle(), broker.ready_receiver());
         let mut running = tokio::spawn(async move { broker.run().await });

@@ -1,12 +1,16 @@
 use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use mqtt5::broker::auth::{AuthProvider, AuthResult};
 use mqtt5::error::Result;
 use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
+use tracing::warn;
 
+use super::embedded::MAX_CLIENTS;
+use super::numbers::Numbers;
 use crate::mqtt::client_id;
 use crate::mqtt::endpoint::Credentials;
 use crate::mqtt::topics::Topics;
@@ -19,7 +23,11 @@ use crate::mqtt::topics::Topics;
 pub(super) struct Guard {
     pub(super) relay: Credentials,
     pub(super) topics: Topics,
+    pub(super) numbers: Arc<Numbers>,
 }
+
+/// So many connections are worth a line: half of those that are let in.
+const CROWD: usize = MAX_CLIENTS / 2;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -41,15 +49,57 @@ impl Guard {
     fn may_publish(&self, user: Option<&str>, topic: &str) -> bool {
         user == Some(&self.relay.user) || !self.topics.owns(topic)
     }
+
+    fn tell_crowd(&self) {
+        let connections = self.numbers.connections() + 1;
+        if connections >= CROWD && self.numbers.in_a_crowd.one_more().is_some() {
+            warn!(
+                connections,
+                limit = MAX_CLIENTS,
+                "the built-in broker has many connections"
+            );
+        }
+    }
+
+    fn tell_impostor(&self, connect: &ConnectPacket, address: SocketAddr) {
+        if let Some(count) = self.numbers.impostors_refused.one_more() {
+            let client_id = &connect.client_id;
+            warn!(
+                count,
+                %address,
+                client_id,
+                "the built-in broker refused a client that came with the relay's user name or client id"
+            );
+        }
+    }
+
+    fn tell_refused_publish(&self, client_id: &str, topic: &str) {
+        if let Some(count) = self.numbers.publishes_refused.one_more() {
+            warn!(
+                count,
+                client_id, topic, "the built-in broker refused messages on the service's own topics"
+            );
+        }
+    }
 }
 
 impl AuthProvider for Guard {
-    fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, _: SocketAddr) -> Boxed<'a, Result<AuthResult>> {
-        Box::pin(ready(Ok(self.admit(connect))))
+    fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, address: SocketAddr) -> Boxed<'a, Result<AuthResult>> {
+        let verdict = self.admit(connect);
+        if verdict.authenticated {
+            self.tell_crowd();
+        } else {
+            self.tell_impostor(connect, address);
+        }
+        Box::pin(ready(Ok(verdict)))
     }
 
-    fn authorize_publish<'a>(&'a self, _: &str, user: Option<&'a str>, topic: &'a str) -> Boxed<'a, bool> {
-        Box::pin(ready(self.may_publish(user, topic)))
+    fn authorize_publish<'a>(&'a self, client_id: &str, user: Option<&'a str>, topic: &'a str) -> Boxed<'a, bool> {
+        let may_publish = self.may_publish(user, topic);
+        if !may_publish {
+            self.tell_refused_publish(client_id, topic);
+        }
+        Box::pin(ready(may_publish))
     }
 
     fn authorize_subscribe<'a>(&'a self, _: &str, _: Option<&'a str>, _: &'a str) -> Boxed<'a, bool> {

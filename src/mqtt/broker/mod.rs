@@ -7,14 +7,20 @@ mod absent;
 mod embedded;
 #[cfg(feature = "broker")]
 mod guard;
+#[cfg(feature = "broker")]
+mod metrics;
+#[cfg(feature = "broker")]
+mod numbers;
 
 use std::io;
 use std::net::SocketAddr;
 
 #[cfg(not(feature = "broker"))]
-pub use absent::Broker;
+pub use absent::{Broker, read_log};
 #[cfg(feature = "broker")]
 pub use embedded::Broker;
+#[cfg(feature = "broker")]
+pub use numbers::read_log;
 
 use super::topics::TopicError;
 
