@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation, Stop};
 use sensorcast::mirror::MirrorOptions;
+use sensorcast::store::Schema;
 use sensorcast::{app, http, mqtt, store, telemetry};
 
 /// For what is written in Rust. SQLite and Paho keep the allocator of the system, which stops the process at a double free.
@@ -38,8 +39,14 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
     match command {
         Command::Serve => block_on(app::run(config)),
         Command::Migrate => block_on(async {
-            let migrated = store::migrate(&path).await;
-            migrated.context("the database cannot be migrated")
+            let schema = store::migrate(&path).await.context("the database cannot be migrated")?;
+            let path = path.canonicalize().unwrap_or(path);
+            let path = path.display();
+            cli::print(&match schema {
+                Schema::New => format!("made {path}"),
+                Schema::Older { from, to } => format!("brought {path} up to date, from schema version {from} to {to}"),
+                Schema::Current(version) => format!("{path} was up to date, at schema version {version}"),
+            })
         }),
         Command::Backup { file } => block_on(async {
             let made = store::backup(&path, &file).await;

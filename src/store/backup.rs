@@ -1,17 +1,19 @@
 //! A copy of the database, made while the service runs, and the way back.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
-use super::file::FileId;
-use super::open::{APPLICATION_ID, connect_writer, database, lock, new_epoch, real_path, with_suffix};
+use super::file::{FileId, folder_of, lock, lock_path, real_path, with_suffix};
+use super::open::{APPLICATION_ID, connect_writer, database, new_epoch, say_once};
 use super::row::damaged;
 use super::{OpenError, StoreError};
 use crate::domain::{Epoch, Revision};
@@ -26,6 +28,17 @@ pub enum BackupError {
     /// There is nothing to back up or to restore.
     #[error("there is no database {0}")]
     Missing(PathBuf),
+    /// What is to be read is something else.
+    #[error("{0} is no file")]
+    NotAFile(PathBuf),
+    /// It may not be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The file is the store that it was to replace.
     #[error("{0} is the store itself; a backup of it is needed")]
     Itself(PathBuf),
@@ -53,7 +66,7 @@ pub enum BackupError {
         /// The file that was to be made.
         to: PathBuf,
         /// Why.
-        source: sqlx::Error,
+        source: anyhow::Error,
     },
     /// One of the databases cannot be opened, is in use, or is none of ours.
     #[error(transparent)]
@@ -186,7 +199,7 @@ async fn make_next(copy: &Path, next: &Path) -> Result<(Epoch, Revision), Backup
     copy_into(&mut source, copy, next).await?;
     reach("restore.after-copy").map_err(in_file(next))?;
     // This brings the schema up to date, too.
-    let mut connection = connect_writer(next).await?;
+    let (mut connection, _) = connect_writer(next).await?;
     let restored = begin_new_life(&mut connection)
         .await
         .map_err(|error| database(next, anyhow::Error::new(error)))?;
@@ -226,7 +239,7 @@ async fn replace(path: &Path, next: &Path) -> Result<Former, BackupError> {
     let mut former = Former::None;
     if path.exists() {
         former = match connect_writer(path).await {
-            Ok(mut old) => {
+            Ok((mut old, _)) => {
                 let former = read_former(&mut old).await.unwrap_or(Former::Unreadable);
                 old.close().await.map_err(|error| database(path, error))?;
                 former
@@ -240,6 +253,9 @@ async fn replace(path: &Path, next: &Path) -> Result<Former, BackupError> {
     }
     // Whoever restores need not be the user that the service runs as.
     keep_owner(path, next).map_err(in_file(next))?;
+    if geteuid().is_root() {
+        give(&lock_path(path), &fs::metadata(next).map_err(in_file(next))?).map_err(in_file(path))?;
+    }
     // Before the new file has the name: SQLite would apply an old log to it.
     remove_sidecars(path)?;
     reach("restore.before-rename").map_err(in_file(path))?;
@@ -262,21 +278,40 @@ async fn read_former(connection: &mut SqliteConnection) -> Result<Former, StoreE
     store.unwrap_or(Ok(Former::Unused))
 }
 
-/// Gives `next` the owner and the mode of the file at `path`, if there is one.
+/// Gives `next` the owner and the mode of the file at `path`. Where there is none, what root makes is given to the owner of the folder.
 fn keep_owner(path: &Path, next: &Path) -> std::io::Result<()> {
-    let Ok(old) = fs::metadata(path) else { return Ok(()) };
-    let new = fs::metadata(next)?;
-    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-        std::os::unix::fs::chown(next, Some(old.uid()), Some(old.gid()))?;
+    match fs::metadata(path) {
+        Ok(old) => {
+            give(next, &old)?;
+            fs::set_permissions(next, old.permissions())
+        }
+        Err(_) if geteuid().is_root() => give(next, &fs::metadata(folder_of(path))?),
+        Err(_) => Ok(()),
     }
-    fs::set_permissions(next, old.permissions())
+}
+
+/// Gives the file to the owner of another one.
+fn give(file: &Path, other: &Metadata) -> std::io::Result<()> {
+    let present = fs::metadata(file)?;
+    if (present.uid(), present.gid()) != (other.uid(), other.gid()) {
+        std::os::unix::fs::chown(file, Some(other.uid()), Some(other.gid()))?;
+    }
+    Ok(())
 }
 
 /// Opens a database that has to be there and to be ours, to read.
 async fn open_existing(path: &Path) -> Result<SqliteConnection, BackupError> {
-    if !path.is_file() {
-        return Err(BackupError::Missing(path.to_owned()));
+    let unreadable = |source| BackupError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(BackupError::NotAFile(path.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(BackupError::Missing(path.to_owned())),
+        Err(error) => return Err(unreadable(error)),
     }
+    access(path, Access::READ_OK).map_err(|error| unreadable(error.into()))?;
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut connection = options
         .disable_statement_logging()
@@ -301,10 +336,10 @@ async fn copy_into(source: &mut SqliteConnection, path: &Path, target: &Path) ->
         .bind(name.as_ref())
         .execute(source)
         .await
-        .map_err(|source| BackupError::Copy {
+        .map_err(|error| BackupError::Copy {
             from: path.to_owned(),
             to: target.to_owned(),
-            source,
+            source: say_once(error),
         })?;
     sync(target)
 }
@@ -335,8 +370,7 @@ fn sync(path: &Path) -> Result<(), BackupError> {
 
 /// Makes the names in the folder of `path` last.
 fn sync_folder(path: &Path) -> Result<(), BackupError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    sync(folder.unwrap_or(Path::new(".")))
+    sync(folder_of(path))
 }
 
 fn in_file(path: &Path) -> impl FnOnce(std::io::Error) -> BackupError + use<> {

@@ -1,11 +1,15 @@
-//! The file of the database, and whether its path still leads to it.
+//! The file of the database: its names, its lock, and whether its path still leads to it.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::StoreError;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+use super::{OpenError, StoreError};
 
 /// Which file it is, by whatever name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,4 +62,98 @@ impl OpenedFile {
     fn misplaced(&self) -> StoreError {
         StoreError::Misplaced(Arc::clone(&self.path))
     }
+}
+
+/// Takes the lock of the operating system that a second process on the same file will miss. It goes with the process,
+/// however that ends. SQLite's own exclusive mode would keep this process's readers out, too.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let in_file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::File { path, source }
+    };
+    // Before anything is made beside it.
+    check_is_file(path)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(in_file(folder))?;
+    }
+    let lock_path = lock_path(path);
+    let file = open_lock(&lock_path).map_err(in_file(&lock_path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(in_file(&lock_path)(source)),
+    }
+}
+
+/// Refuses what is there and is no file.
+fn check_is_file(path: &Path) -> Result<(), OpenError> {
+    let what = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => "a folder",
+        Ok(found) if !found.is_file() => "no regular file",
+        // Whatever is in the way is told by who comes to it.
+        _ => return Ok(()),
+    };
+    let path = path.to_owned();
+    Err(OpenError::NotAFile { path, what })
+}
+
+/// Looks at what SQLite has to write, because it does not say which of the files it may not.
+pub(super) fn check_writable(path: &Path) -> Result<(), OpenError> {
+    let real = real_path(path);
+    let files = ["", "-wal", "-shm"].map(|suffix| with_suffix(&real, suffix));
+    let files = files.iter().map(|file| (file.as_path(), Access::WRITE_OK));
+    let folder = (folder_of(&real), Access::WRITE_OK | Access::EXEC_OK);
+    for (path, wanted) in files.chain([folder]) {
+        match access(path, wanted) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => {
+                return Err(OpenError::NotWritable {
+                    path: path.to_owned(),
+                    source: error.into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The folder that the path names a file in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Opens the lock file, or makes it. One that another user has made (`restore` as root) need not be written.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    match made {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path).map_err(|_| error),
+        other => other,
+    }
+}
+
+/// Where the lock of the database is, by whatever name that is known.
+pub(super) fn lock_path(path: &Path) -> PathBuf {
+    real_path(path).with_added_extension("lock")
+}
+
+/// The path without links, also when the last of them leads to a file that is still to be made.
+pub(super) fn real_path(path: &Path) -> PathBuf {
+    const MAX_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match (path.canonicalize(), path.read_link()) {
+            (Ok(real), _) => return real,
+            (Err(_), Ok(target)) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            (Err(_), Err(_)) => break,
+        }
+    }
+    path
+}
+
+/// The name of a file that SQLite keeps beside the database.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

@@ -48,7 +48,7 @@ pub use history::{History, Past};
 pub use list::Page;
 pub use metrics::StoreMetrics;
 pub use once::Once;
-pub use open::{OpenError, migrate};
+pub use open::{OpenError, Schema, migrate};
 pub use reads::AtHand;
 
 use crate::clock::Clock;

@@ -1,5 +1,3 @@
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +11,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, SensorCache};
-use super::file::OpenedFile;
+use super::file::{OpenedFile, check_writable, folder_of, lock, real_path, with_suffix};
 use super::lookup::Lookup;
 use super::overload::Overload;
 use super::scribe::Scribe;
@@ -65,6 +63,22 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
+    /// The path leads to something else than a file.
+    #[error("DATABASE_URL: {path} is {what}; the path of a file is needed")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What is there, in words.
+        what: &'static str,
+    },
+    /// A file of the database, or its folder, may not be written.
+    #[error("{path} cannot be written by this user")]
+    NotWritable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Another process has the store open.
     #[error("another process has {0} open; one sensorcast at a time can use it")]
     InUse(PathBuf),
@@ -100,14 +114,32 @@ pub enum OpenError {
     },
 }
 
+/// What was found of the schema when it was to be brought up to date, and is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// There was none: the database was made.
+    New,
+    /// An older version.
+    Older {
+        /// That one.
+        from: i64,
+        /// The present one.
+        to: i64,
+    },
+    /// The present version.
+    Current(i64),
+}
+
 /// Creates the database when it is missing, and brings its schema up to date.
 ///
 /// # Errors
 /// When it is in use, is none of ours, or cannot be written.
-pub async fn migrate(path: &Path) -> Result<(), OpenError> {
+pub async fn migrate(path: &Path) -> Result<Schema, OpenError> {
     let _lock = lock(path)?;
-    let connection = connect_writer(path).await?;
-    connection.close().await.map_err(|error| database(path, error))
+    check_writable(path)?;
+    let (connection, schema) = connect_writer(path).await?;
+    connection.close().await.map_err(|error| database(path, error))?;
+    Ok(schema)
 }
 
 impl Store {
@@ -118,6 +150,7 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let path = options.path.as_path();
         let lock = lock(path)?;
+        check_writable(path)?;
         let (epoch, head) = prepare(path).await?;
         // Before it is opened for good: another one that comes in between is missed by the writer.
         let file = OpenedFile::at(path).map_err(|error| database(path, error))?;
@@ -129,9 +162,7 @@ impl Store {
         let (announce, head) = watch::channel(head);
         let metrics = StoreMetrics::new();
         let overload = Overload::new(options.write_queue_max, metrics.queue_depth.clone());
-        let real = real_path(path);
-        let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let trouble = Trouble::none(folder.unwrap_or(Path::new(".")));
+        let trouble = Trouble::none(folder_of(&real_path(path)));
         let failed = CancellationToken::new();
         let links = options.links;
         let (lookup, questions) = mpsc::unbounded_channel();
@@ -201,61 +232,22 @@ async fn open_readers(path: &Path) -> sqlx::Result<SqlitePool> {
 
 /// Makes the database where there is none, brings its schema up to date, and gives its epoch and its newest revision.
 async fn prepare(path: &Path) -> Result<(Epoch, Revision), OpenError> {
-    let is_new = !path.exists();
-    let mut connection = connect_writer(path).await?;
-    if is_new {
-        let path = real_path(path);
-        tracing::info!(path = %path.display(), "there was no database: a new one is made");
+    let (mut connection, schema) = connect_writer(path).await?;
+    let real = real_path(path);
+    match schema {
+        Schema::New => tracing::info!(path = %real.display(), "there was no database: a new one is made"),
+        Schema::Older { from, to } => {
+            tracing::info!(from, to, path = %real.display(), "the schema was brought up to date");
+        }
+        Schema::Current(_) => {}
     }
     let identity = identity(&mut connection).await.map_err(|error| database(path, error))?;
     connection.close().await.map_err(|error| database(path, error))?;
     Ok(identity)
 }
 
-/// Takes the lock of the operating system that a second process on the same file will miss. It goes with the process,
-/// however that ends. SQLite's own exclusive mode would keep this process's readers out, too.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let in_file = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::File { path, source }
-    };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(in_file(folder))?;
-    }
-    // By whatever name the file is known.
-    let lock_path = real_path(path).with_added_extension("lock");
-    let file = open_lock(&lock_path).map_err(in_file(&lock_path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(in_file(&lock_path)(source)),
-    }
-}
-
-/// Opens the lock file, or makes it. One that another user has made (`restore` as root) need not be written.
-fn open_lock(path: &Path) -> std::io::Result<File> {
-    let made = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    match made {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path).map_err(|_| error),
-        other => other,
-    }
-}
-
-/// The path without links, also when the last of them leads to a file that is still to be made.
-pub(super) fn real_path(path: &Path) -> PathBuf {
-    const MAX_LINKS: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        match (path.canonicalize(), path.read_link()) {
-            (Ok(real), _) => return real,
-            (Err(_), Ok(target)) => path = path.parent().unwrap_or(Path::new("")).join(target),
-            (Err(_), Err(_)) => break,
-        }
-    }
-    path
-}
-
-pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, OpenError> {
+/// The database with its schema up to date, and made where there was none.
+pub(super) async fn connect_writer(path: &Path) -> Result<(SqliteConnection, Schema), OpenError> {
     if !path.exists() && with_suffix(&real_path(path), "-wal").exists() {
         // SQLite would remove it.
         return Err(OpenError::Lost(path.to_owned()));
@@ -266,6 +258,9 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Open
         .await
         .map_err(|error| database(path, error))??;
     check_application(path, &mut connection).await?;
+    let from = schema_version(&mut connection)
+        .await
+        .map_err(|error| database(path, error))?;
     reach("store.before-migration").map_err(|error| database(path, error))?;
     MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => OpenError::Newer {
@@ -275,7 +270,26 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Open
         other => database(path, other),
     })?;
     reach("store.after-migration").map_err(|error| database(path, error))?;
-    Ok(connection)
+    let to = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let schema = match from {
+        None => Schema::New,
+        Some(from) if from < to => Schema::Older { from, to },
+        Some(version) => Schema::Current(version),
+    };
+    Ok((connection, schema))
+}
+
+/// The last migration that was run; `None` when none was, in a file that is new or empty.
+async fn schema_version(connection: &mut SqliteConnection) -> sqlx::Result<Option<i64>> {
+    let lists: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
+        .await?;
+    if lists == 0 {
+        return Ok(None);
+    }
+    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
 }
 
 /// What the connections of sqlx are opened with, those that read included.
@@ -382,16 +396,22 @@ async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Rev
     Ok((epoch, Revision::new(row.head)))
 }
 
-/// The name of a file that SQLite keeps beside the database.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 pub(super) fn database(path: &Path, error: impl Into<anyhow::Error>) -> OpenError {
     OpenError::Database {
         path: path.to_owned(),
-        source: error.into(),
+        source: say_once(error),
     }
+}
+
+/// The error with its causes as one text: those of sqlx repeat what the error itself has said.
+pub(super) fn say_once(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !said.last().is_some_and(|last| last.ends_with(&text)) {
+            said.push(text);
+        }
+    }
+    anyhow::Error::msg(said.join(": ").replace("error returned from database: ", ""))
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Http, Mosquitto, Process, Settings, binary, eventually, free_port, link};
 
-fn settings_in(folder: &Path) -> Settings {
+pub fn settings_in(folder: &Path) -> Settings {
     Settings {
         folder: folder.to_owned(),
         mqtt_url: None,
@@ -18,7 +18,7 @@ fn settings_in(folder: &Path) -> Settings {
 }
 
 /// What a run says that ends by itself, with the lines of its log at most as bad as warnings left out.
-fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     let child = command
         .env("RUST_LOG", "error")
         .env("HTTP_BIND", "127.0.0.1:0")
@@ -31,7 +31,7 @@ fn run(command: &mut Command) -> Output {
 
 /// Asserts an exit code and one clear line that names `what`.
 #[track_caller]
-fn assert_refuses(output: &Output, code: i32, what: &[&str]) {
+pub fn assert_refuses(output: &Output, code: i32, what: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert_eq!(said.trim().lines().count(), 1, "one line: {said}");
@@ -262,6 +262,8 @@ async fn a_corrupt_database_is_one_line_and_exit_code_1() {
     .unwrap();
     let output = run(&mut binary(folder.path()));
     assert_refuses(&output, 1, &["sensorcast.db"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("file is not a database").count(), 1, "{said}");
 }
 
 async fn connect(folder: &Path) -> SqliteConnection {

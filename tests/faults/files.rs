@@ -1,0 +1,192 @@
+//! What is in the way of the files of the database, and what a start finds in them.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::geteuid;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::harness::{Process, binary};
+use crate::process::{assert_refuses, run, settings_in};
+
+const NOBODY: u32 = 65_534;
+
+/// The binary as a user who is not root; `None` where root cannot become one.
+fn unprivileged(folder: &Path) -> Option<Command> {
+    let command = binary(folder);
+    if !geteuid().is_root() {
+        return Some(command);
+    }
+    let as_nobody = || {
+        let mut other = Command::new("setpriv");
+        let user = NOBODY.to_string();
+        other.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
+        other.arg(command.get_program()).current_dir(folder);
+        other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        other
+    };
+    let works = as_nobody().arg("--version").output();
+    let works = works.is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!("SKIPPED: what another user may not do was not tried, because there is none who can run the binary");
+    }
+    works.then(as_nobody)
+}
+
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+fn printed(command: &mut Command) -> String {
+    let output = run(command);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_this_user_may_not_write_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("sensorcast.db");
+    printed(binary(folder.path()).arg("migrate"));
+    allow(folder.path(), 0o777);
+    allow(&folder.path().join("sensorcast.db.lock"), 0o666);
+    allow(&database, 0o444);
+    let Some(mut command) = unprivileged(folder.path()) else {
+        return;
+    };
+    let what = [
+        database.to_str().unwrap(),
+        "cannot be written by this user",
+        "ermission denied",
+    ];
+    assert_refuses(&run(&mut command), 1, &what);
+    assert_refuses(&run(command.arg("migrate")), 1, &what);
+    allow(&database, 0o666);
+    allow(folder.path(), 0o555);
+    let what = format!("{} cannot be written by this user", folder.path().display());
+    assert_refuses(&run(&mut unprivileged(folder.path()).unwrap()), 1, &[&what]);
+    allow(folder.path(), 0o777);
+}
+
+#[test]
+fn a_folder_that_cannot_be_entered_is_not_a_database_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    allow(folder.path(), 0o777);
+    allow(&closed, 0o000);
+    let Some(mut command) = unprivileged(folder.path()) else {
+        return;
+    };
+    command.env("DATABASE_URL", format!("sqlite://{}/s.db", closed.display()));
+    let output = run(command.args(["backup", "copy.db"]));
+    assert_refuses(&output, 1, &["cannot read", "closed/s.db", "ermission denied"]);
+    allow(&closed, 0o777);
+}
+
+#[test]
+fn what_root_restores_belongs_to_the_owner_of_the_folder() {
+    if !geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give files away");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    printed(binary(folder.path()).arg("migrate"));
+    printed(binary(folder.path()).args(["backup", "copy.db"]));
+    let home = folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+    let url = format!("sqlite://{}/s.db", home.display());
+    printed(
+        binary(folder.path())
+            .args(["restore", "copy.db"])
+            .env("DATABASE_URL", url),
+    );
+    for name in ["s.db", "s.db.lock"] {
+        let found = fs::metadata(home.join(name)).unwrap();
+        assert_eq!((found.uid(), found.gid()), (NOBODY, NOBODY), "{name}");
+    }
+}
+
+/// A database as the first migrations left it.
+async fn make_old_database(folder: &Path) {
+    let steps = tempfile::tempdir().unwrap();
+    for step in ["0001_sensors_and_their_log.sql", "0002_log_by_sensor_and_name.sql"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(step);
+        fs::copy(from, steps.path().join(step)).unwrap();
+    }
+    let options = SqliteConnectOptions::new().filename(folder.join("sensorcast.db"));
+    let mut connection = options.create_if_missing(true).connect().await.unwrap();
+    Migrator::new(steps.path().to_owned())
+        .await
+        .unwrap()
+        .run(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_tells_that_it_made_a_database_or_brought_one_up_to_date() {
+    let is_new = "there was no database: a new one is made";
+    let is_old = "the schema was brought up to date from=2 to=";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("sensorcast.db"), "").unwrap();
+    for word in [Some(is_new), None] {
+        let mut service = Process::start(&settings_in(folder.path())).await;
+        for line in [is_new, is_old] {
+            assert_eq!(
+                service.output().contains(line),
+                word == Some(line),
+                "{}",
+                service.output()
+            );
+        }
+        service.signal("TERM");
+        service.exit().await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    make_old_database(folder.path()).await;
+    let service = Process::start(&settings_in(folder.path())).await;
+    assert!(service.output().contains(is_old), "{}", service.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_says_what_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let migrate = || printed(binary(folder.path()).arg("migrate"));
+    let path = folder.path().canonicalize().unwrap().join("sensorcast.db");
+    assert_eq!(migrate(), format!("made {}\n", path.display()));
+    let said = migrate();
+    assert!(
+        said.starts_with(&format!("{} was up to date, at schema version ", path.display())),
+        "{said}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    make_old_database(folder.path()).await;
+    let said = printed(binary(folder.path()).arg("migrate"));
+    assert!(
+        said.contains("sensorcast.db up to date, from schema version 2 to "),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_no_file_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let with = |path: &str| run(binary(folder.path()).env("DATABASE_URL", format!("sqlite://{path}")));
+    let output = with(data.to_str().unwrap());
+    assert_refuses(&output, 1, &["sensorcast: DATABASE_URL: ", "data is a folder"]);
+    assert_refuses(
+        &with("/dev/null"),
+        1,
+        &["sensorcast: DATABASE_URL: /dev/null is no regular file"],
+    );
+    assert!(!folder.path().join("data.lock").exists());
+}
