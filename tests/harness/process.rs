@@ -184,6 +184,8 @@ pub fn binary(folder: &Path) -> Command {
         )
         .env("MQTT_BIND", "127.0.0.1:0")
         .env("PUBLIC_URL", PUBLIC_URL)
+        // What the system chooses is another one after a restart, and its links with it.
+        .env("MQTT_PUBLIC_URL", "mqtt://broker.example")
         .env("RUST_LOG", "info")
         .stdin(Stdio::null());
     command
