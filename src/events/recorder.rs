@@ -36,6 +36,8 @@ struct LogState {
     failing_state_reads: usize,
     /// How many times the cursor cannot be saved.
     failing_saves: usize,
+    /// How many times it was to be saved.
+    saves: usize,
 }
 
 impl LogState {
@@ -103,6 +105,11 @@ impl MemoryLog {
     /// The cursor cannot be saved the next times.
     pub(super) fn fail_saves(&self, count: usize) {
         self.state.lock().unwrap().failing_saves = count;
+    }
+
+    /// How many times the cursor was to be saved.
+    pub(super) fn saves(&self) -> usize {
+        self.state.lock().unwrap().saves
     }
 
     /// How many times states were asked for.
@@ -201,6 +208,7 @@ impl EventLog for MemoryLog {
     }
 
     async fn advance_relay(&self, to: Revision) -> Result<(), &'static str> {
+        self.state.lock().unwrap().saves += 1;
         fails(&mut self.state.lock().unwrap().failing_saves)?;
         self.cursor.send_replace(to);
         Ok(())

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -55,7 +55,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How often the cursor is persisted at most; what was acknowledged in between comes again after a crash.
 const SAVE_INTERVAL: Duration = Duration::from_millis(250);
-/// The same after one that failed.
+/// How often it is tried again when that fails, however far the cursor moves meanwhile.
 const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A connection that has lived for so long was a good one, also when there was nothing to publish.
 const LONG_LIFE: Duration = Duration::from_secs(10);
@@ -221,8 +221,8 @@ fn new_pauses() -> ExponentialBackoff {
 }
 
 impl Stop {
-    /// Waits for the word, and resolves when it says. A little before, it is over: the farewell gets its time, a connection attempt is
-    /// given up.
+    /// Waits for the word, and resolves when it says. A little before, it is over: the farewell gets its time. An attempt to connect may go on
+    /// until it resolves.
     async fn follow(&self, word: oneshot::Receiver<Instant>) {
         // Who went away without a word waits for nothing.
         let deadline = word.await.unwrap_or_else(|_| Instant::now());
@@ -235,18 +235,27 @@ impl Stop {
 
 /// Persists the newest cursor until there are no more to come. While one is written the next ones gather.
 async fn save_cursor<L: EventLog>(log: L, mut to_save: watch::Receiver<Revision>) {
+    let mut is_failing = false;
     while to_save.changed().await.is_ok() {
         let cursor = *to_save.borrow_and_update();
         if let Err(cause) = log.advance_relay(cursor).await {
-            warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
-            // Without a further event nobody would ask for it again, and what is published could not be pruned.
-            if let Ok(Err(_)) = timeout(SAVE_RETRY_INTERVAL, to_save.changed()).await {
-                // The relay has stopped: this is the last attempt.
-                let _ = log.advance_relay(cursor).await;
-                return;
+            if !std::mem::replace(&mut is_failing, true) {
+                warn!(%cause, "the relay cannot persist its cursor; after a crash events come again");
             }
+            let again_at = Instant::now() + SAVE_RETRY_INTERVAL;
+            while let Ok(moved) = timeout_at(again_at, to_save.changed()).await {
+                if moved.is_err() {
+                    // The relay has stopped: this is the last attempt.
+                    let last = *to_save.borrow();
+                    let _ = log.advance_relay(last).await;
+                    return;
+                }
+            }
+            // Without a further event nobody would ask for it again, and what is published could not be pruned.
             to_save.mark_changed();
+            continue;
         }
+        is_failing = false;
         pass("relay.after-save");
         sleep(SAVE_INTERVAL).await;
     }

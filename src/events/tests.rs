@@ -232,6 +232,22 @@ async fn a_cursor_that_could_not_be_saved_is_saved_without_a_further_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cursor_that_cannot_be_saved_is_not_tried_more_often_because_it_moves() {
+    let (log, recorder) = (MemoryLog::with_events(1), Recorder::with_window(4));
+    log.fail_saves(usize::MAX);
+    let relay = start(&log, &recorder).await;
+    for _ in 0..58 {
+        log.append(1);
+        sleep(Duration::from_millis(250)).await;
+    }
+    relay.reaches(59).await;
+    assert_eq!(log.saves(), 3, "at once, and every 5 s of 14.5");
+    log.fail_saves(0);
+    relay.stops().await;
+    assert_eq!(log.saved_cursor(), 59);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_cursor_is_saved_also_when_the_save_before_it_failed() {
     let (log, recorder) = (MemoryLog::with_events(5), Recorder::with_window(4));
     let relay = start(&log, &recorder).await;
