@@ -1,6 +1,6 @@
 use super::progress::SentEvent;
 use super::suspect::Culprit;
-use crate::domain::SensorId;
+use crate::domain::{Revision, SensorId};
 use crate::store::{SensorState, StoredEvent};
 
 /// What travels in the queue of a connection.
@@ -31,9 +31,10 @@ impl Parcel {
         }
     }
 
-    pub(super) fn to_sent(&self) -> Sent {
+    /// To be remembered of it, when the event before it was this one.
+    pub(super) fn to_sent(&self, previous: Revision) -> Sent {
         match self {
-            Self::Event(event) => Sent::Event(event.into()),
+            Self::Event(event) => Sent::Event(SentEvent::new(event, previous)),
             Self::State(state) => Sent::State(state.sensor),
             Self::SweepEnd => Sent::SweepEnd,
         }

@@ -31,14 +31,22 @@ pub(super) struct Progress {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SentEvent {
     pub(super) revision: Revision,
+    /// The event before it in the log, which the cursor has to have reached.
+    pub(super) previous: Revision,
     pub(super) sensor: SensorId,
     pub(super) committed_at: Timestamp,
 }
 
-impl From<&StoredEvent> for SentEvent {
-    fn from(event: &StoredEvent) -> Self {
+/// The cursor would pass over an event that is neither acknowledged nor set aside. It stays where it is: a connection that goes on
+/// from there repeats events, and loses none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Gap;
+
+impl SentEvent {
+    pub(super) fn new(event: &StoredEvent, previous: Revision) -> Self {
         Self {
             revision: event.revision,
+            previous,
             sensor: event.sensor,
             committed_at: event.committed_at,
         }
@@ -66,19 +74,20 @@ impl Progress {
     }
 
     /// The event after the cursor was acknowledged.
-    pub(super) fn acknowledge(&mut self, event: SentEvent) {
-        self.move_over(event, |state| state.published += 1);
+    pub(super) fn acknowledge(&mut self, event: SentEvent) -> Result<(), Gap> {
+        self.move_over(event, |state| state.published += 1)
     }
 
     /// The event after the cursor will not be published: an alarm, because subscribers now miss it.
-    pub(super) fn set_aside(&mut self, event: SentEvent, reason: &str) {
+    pub(super) fn set_aside(&mut self, event: SentEvent, reason: &str) -> Result<(), Gap> {
+        self.move_over(event, |state| state.set_aside += 1)?;
         error!(
             revision = event.revision.get(),
             sensor = %event.sensor,
             reason,
             "event set aside: the broker does not take it; it stays in GET /events"
         );
-        self.move_over(event, |state| state.set_aside += 1);
+        Ok(())
     }
 
     /// A connection was given up on which nothing was taken: perhaps what is taken stands behind what was refused.
@@ -102,12 +111,47 @@ impl Progress {
         self.shunned.contains(&sensor)
     }
 
-    fn move_over(&mut self, event: SentEvent, count: impl FnOnce(&mut RelayState)) {
+    /// The only place that moves the cursor.
+    fn move_over(&mut self, event: SentEvent, count: impl FnOnce(&mut RelayState)) -> Result<(), Gap> {
+        if self.cursor < event.previous {
+            let (cursor, revision) = (self.cursor.get(), event.revision.get());
+            error!(
+                cursor,
+                revision, "the relay would pass over events; it goes back to its cursor"
+            );
+            return Err(Gap);
+        }
         self.cursor = event.revision;
         self.reached.send_replace(event.revision);
         self.status.update(|state| {
             state.acknowledged = event.revision;
             count(state);
         });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn the_cursor_passes_over_no_event() {
+        let (reached, saved) = watch::channel(Revision::new(1));
+        let status = RelayStatus::new(saved.clone(), Clock::new(|| Timestamp::UNIX_EPOCH));
+        let mut progress = Progress::new(status, reached);
+        let event = |previous, revision| SentEvent {
+            revision: Revision::new(revision),
+            previous: Revision::new(previous),
+            sensor: SensorId::new(uuid::Uuid::nil()),
+            committed_at: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(progress.acknowledge(event(2, 3)), Err(Gap));
+        assert_eq!(progress.set_aside(event(2, 3), "refused"), Err(Gap));
+        assert_eq!((progress.cursor, *saved.borrow()), (Revision::new(1), Revision::new(1)));
+        progress.set_aside(event(1, 2), "refused").unwrap();
+        progress.acknowledge(event(2, 3)).unwrap();
+        assert_eq!(*saved.borrow(), Revision::new(3));
     }
 }

@@ -229,6 +229,8 @@ pub(super) enum Message {
 pub(super) enum Deed {
     /// Refuses it with this verdict.
     Refuse(Verdict),
+    /// Refuses it for good, for this reason and after this time.
+    RefuseFor(&'static str, Duration),
     /// Hangs up instead of an answer.
     HangUp,
     /// Hangs up, and says that it has reasons of its own.
@@ -242,7 +244,6 @@ pub(super) enum Deed {
 pub(super) struct Recorder {
     pub(super) window: usize,
     is_abrupt: bool,
-    refuses_presence: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -256,6 +257,8 @@ struct State {
     questions: usize,
     presences: Vec<(PresenceStatus, i64)>,
     refused_connects: u32,
+    /// How many presences are refused for good, as messages are.
+    refused_presences: usize,
 }
 
 /// What the broker retains.
@@ -284,10 +287,13 @@ impl Recorder {
 
     /// The presence is refused for good, as a message is.
     pub(super) fn refusing_the_presence(self) -> Self {
-        Self {
-            refuses_presence: true,
-            ..self
-        }
+        self.refusing_presences(usize::MAX)
+    }
+
+    /// The first presences are.
+    pub(super) fn refusing_presences(self, count: usize) -> Self {
+        self.state.lock().unwrap().refused_presences = count;
+        self
     }
 
     /// Event `revision` meets these deeds, one each time that it comes, and is accepted after that.
@@ -355,15 +361,17 @@ impl Sink for Recorder {
         Ok(Line {
             window: self.window,
             is_abrupt: self.is_abrupt,
-            refuses_presence: self.refuses_presence,
             state: Arc::clone(&self.state),
             lost: watch::Sender::new(None),
         })
     }
 }
 
+/// Why messages and the presence are refused, where the script says nothing else.
+pub(super) const REASON: &str = "as scripted";
+
 fn refusal(verdict: Verdict) -> Refusal {
-    let reason = "as scripted".to_owned();
+    let reason = REASON.to_owned();
     Refusal { verdict, reason }
 }
 
@@ -371,7 +379,6 @@ fn refusal(verdict: Verdict) -> Refusal {
 pub(super) struct Line {
     window: usize,
     is_abrupt: bool,
-    refuses_presence: bool,
     state: Arc<Mutex<State>>,
     lost: watch::Sender<Option<Verdict>>,
 }
@@ -392,6 +399,11 @@ impl Line {
                 ready(Answer::Accepted).boxed()
             }
             Some(Deed::Refuse(verdict)) => ready(Answer::Refused(refusal(verdict))).boxed(),
+            Some(Deed::RefuseFor(reason, after)) => {
+                let (verdict, reason) = (Verdict::Never, reason.to_owned());
+                let refused = Answer::Refused(Refusal { verdict, reason });
+                sleep(after).map(|()| refused).boxed()
+            }
             Some(Deed::HangUp) => {
                 self.lost.send_replace(Some(Verdict::Unclear));
                 pending().boxed()
@@ -457,10 +469,9 @@ impl Connection for Line {
     fn announce(&self, presence: &Presence) -> Acknowledgement {
         let mut state = self.state.lock().unwrap();
         state.presences.push((presence.status, presence.revision.get()));
-        let answer = if self.refuses_presence {
-            Answer::Refused(refusal(Verdict::Never))
-        } else {
-            Answer::Accepted
+        let answer = match fails(&mut state.refused_presences) {
+            Ok(()) => Answer::Accepted,
+            Err(_) => Answer::Refused(refusal(Verdict::Never)),
         };
         ready(answer).boxed()
     }

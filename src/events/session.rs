@@ -14,7 +14,7 @@ use super::announcer::Announcer;
 use super::keeper::{Keeper, accompany};
 use super::log::EventLog;
 use super::parcel::{Parcel, Sent};
-use super::progress::Progress;
+use super::progress::{Gap, Progress};
 use super::relay::Stop;
 use super::sink::{Acknowledgement, Answer, Connection, Refusal, Verdict};
 use super::trouble::Account;
@@ -36,6 +36,8 @@ pub(super) struct Session<'a, L: EventLog, C: Connection> {
     unsent: VecDeque<Parcel>,
     /// The messages of the first events in it, made while the broker has enough to do: one that is ready does not wait for them.
     made: VecDeque<C::Message>,
+    /// The last event that was sent, or what the cursor was before the first.
+    last_sent: Revision,
     /// The last event that was read from the log.
     last_read: Revision,
     /// What comes after it, read while what was read before is sent: a broker that is ready does not wait for the disk.
@@ -45,12 +47,13 @@ pub(super) struct Session<'a, L: EventLog, C: Connection> {
     answers: FuturesOrdered<Acknowledgement>,
     /// Since when the oldest of them is waited for.
     waiting_since: Instant,
-    /// Why the broker refused the last presence.
-    presence_refused: Option<String>,
+    /// Whether the broker refused the last presence.
+    presence_refused: bool,
     /// Whether it has taken anything else on this connection.
     takes_any: bool,
-    /// Refused as the presence was, before it took anything: set aside as soon as it does, for then the refusals are about these.
-    refused: Vec<(Sent, String)>,
+    /// Refused as the presence was, before it took anything, and all that was answered behind the first of them: judged in this order
+    /// as soon as it takes something, for then the refusals are about these.
+    held: Vec<(Sent, String)>,
 }
 
 /// Why a connection's life ended.
@@ -61,6 +64,12 @@ pub(super) enum Ending {
     Lost(String),
     /// The broker is there and does not do its work now.
     NotNow(String),
+}
+
+impl From<Gap> for Ending {
+    fn from(_: Gap) -> Self {
+        Self::NotNow("events would be passed over".to_owned())
+    }
 }
 
 impl From<Refusal> for Ending {
@@ -88,6 +97,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         Self {
             keeper: Keeper::off(log.epoch().clone(), progress.cursor),
             last_read: progress.cursor,
+            last_sent: progress.cursor,
             log,
             connection,
             progress,
@@ -99,9 +109,9 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             unacknowledged: VecDeque::new(),
             answers: FuturesOrdered::new(),
             waiting_since: Instant::now(),
-            presence_refused: None,
+            presence_refused: false,
             takes_any: false,
-            refused: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -237,7 +247,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     }
 
     fn fill_window(&mut self) {
-        while let Some(next) = self.unsent.front().map(Parcel::to_sent)
+        while let Some(next) = self.unsent.front().map(|parcel| parcel.to_sent(self.last_sent))
             && self.may_send(next)
             && let Some(parcel) = self.unsent.pop_front()
         {
@@ -248,6 +258,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             if self.unacknowledged.is_empty() {
                 self.waiting_since = Instant::now();
             }
+            self.last_sent = next.event().map_or(self.last_sent, |event| event.revision);
             self.unacknowledged.push_back(next);
             self.answers.push_back(match &parcel {
                 Parcel::Event(event) => {
@@ -299,7 +310,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         if let Sent::Event(event) = oldest
             && is_planted("bug.cursor-before-puback")
         {
-            self.progress.acknowledge(event);
+            self.progress.acknowledge(event)?;
         }
         reach("relay.after-puback").map_err(|error| Ending::Lost(error.to_string()))?;
         let refused = match answer {
@@ -307,8 +318,8 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
                 if !matches!(oldest, Sent::SweepEnd) {
                     self.takes_any = true;
                     self.progress.look_no_further();
-                    for (sent, reason) in std::mem::take(&mut self.refused) {
-                        self.refuse(sent, &reason);
+                    for (sent, reason) in std::mem::take(&mut self.held) {
+                        self.refuse(sent, &reason)?;
                     }
                 }
                 None
@@ -321,37 +332,43 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             Answer::Lost(reason) => return Err(self.go_back(Ending::Lost(reason))),
         };
         match (oldest, refused) {
-            (Sent::Event(event), None) => self.progress.acknowledge(event),
+            (Sent::Event(event), None) => self.progress.acknowledge(event)?,
             (Sent::State(_), None) => {}
-            (Sent::SweepEnd, _) => self.keeper.swept(),
-            (sent, Some(reason)) if !self.takes_any && self.presence_refused.as_ref() == Some(&reason) => {
-                self.refused.push((sent, reason));
+            // What comes behind one that is held waits, too: it may not be over before that.
+            (sent, refused) if self.holds_back(refused.is_some()) => {
+                self.held.push((sent, refused.unwrap_or_default()));
             }
-            (sent, Some(reason)) => self.refuse(sent, &reason),
+            (sent, refused) => self.refuse(sent, &refused.unwrap_or_default())?,
         }
         self.unacknowledged.pop_front();
         self.waiting_since = Instant::now();
         reach("relay.after-cursor").map_err(|error| Ending::Lost(error.to_string()))
     }
 
-    /// The broker takes the others, and not this.
-    fn refuse(&mut self, sent: Sent, reason: &str) {
+    /// Whether it is open if what was refused is refused for its own sake.
+    fn holds_back(&self, is_refused: bool) -> bool {
+        !self.takes_any && (!self.held.is_empty() || (is_refused && self.presence_refused))
+    }
+
+    /// The broker takes the others, and not this. The end of the sweep is refused by nobody: it comes after those that were.
+    fn refuse(&mut self, sent: Sent, reason: &str) -> Result<(), Gap> {
         match sent {
-            Sent::Event(event) => self.progress.set_aside(event, reason),
+            Sent::Event(event) => self.progress.set_aside(event, reason)?,
             Sent::State(sensor) => {
                 warn!(%sensor, reason, "the broker refuses to retain the state of a sensor");
                 self.keeper.left_out(self.progress.cursor);
             }
-            Sent::SweepEnd => {}
+            Sent::SweepEnd => self.keeper.swept(),
         }
+        Ok(())
     }
 
     /// When the broker has refused all that there is, or very much, that is about the connection and not about the messages: they come
     /// again on the next one. There more are tried, in case that one sensor is refused for so long, and the next one is not.
     fn judge_refusals(&mut self) -> Option<Ending> {
-        let (_, reason) = self.refused.last()?;
+        let (_, reason) = self.held.first()?;
         let is_all = self.answers.is_empty() && self.unsent.is_empty();
-        let is_very_much = self.refused.len() >= self.progress.patience;
+        let is_very_much = self.held.len() >= self.progress.patience;
         if is_very_much {
             self.progress.look_further();
         }
@@ -369,13 +386,13 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     fn judge_presence(&mut self, answer: Answer) -> Result<(), Ending> {
         match answer {
             Answer::Accepted => {
-                self.presence_refused = None;
+                self.presence_refused = false;
                 self.progress.presence_trouble.is_over();
                 Ok(())
             }
             Answer::Refused(refusal) => {
                 self.tell_refused_presence(&refusal.reason);
-                self.presence_refused = Some(refusal.reason);
+                self.presence_refused = true;
                 Ok(())
             }
             Answer::Lost(reason) => Err(Ending::Lost(reason)),
@@ -407,7 +424,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         while let Some(Some(Answer::Accepted)) = self.answers.next().now_or_never()
             && self.settle(Answer::Accepted).is_ok()
         {}
-        let Some(&oldest) = self.unacknowledged.front().filter(|_| self.refused.is_empty()) else {
+        let Some(&oldest) = self.unacknowledged.front().filter(|_| self.held.is_empty()) else {
             return;
         };
         let culprit = oldest.culprit();
@@ -415,7 +432,8 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             return;
         }
         match oldest {
-            Sent::Event(event) => self.progress.set_aside(event, reason),
+            // It is the oldest that is sent, so nothing can be passed over.
+            Sent::Event(event) => drop(self.progress.set_aside(event, reason)),
             Sent::State(sensor) => self.progress.shun(sensor, reason),
             Sent::SweepEnd => {}
         }

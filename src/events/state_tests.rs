@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::recorder::Message::{Event, State};
-use super::recorder::{Deed, Memory, MemoryLog, Recorder};
+use super::recorder::{Deed, Memory, MemoryLog, REASON, Recorder};
 use super::tests::{Running, start_keeping};
 use super::{EventLog, Verdict};
 use crate::domain::{Cursor, Epoch, Revision};
@@ -303,6 +303,31 @@ async fn states_come_again_that_a_broker_refuses_which_refuses_everything() {
         recorder.expect(State(sensor), &[Deed::Refuse(Verdict::Never)]);
     }
     let relay = start(&log, &recorder).await;
+    rest().await;
+    assert_eq!(recorder.memory(), complete(&log));
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mark_is_not_written_while_it_is_open_whether_a_state_is_refused_for_its_own_sake() {
+    let log = MemoryLog::with_sensors(1, 1);
+    start_keeping(&log, &Recorder::with_window(8), false)
+        .await
+        .stops()
+        .await;
+    let recorder = Recorder::with_window(8).refusing_the_presence();
+    recorder.expect(State(1), &[Deed::RefuseFor(REASON, Duration::from_secs(1)); 3]);
+    recorder.expect(Event(2), &[Deed::Refuse(Verdict::Never)]);
+    recorder.expect(Event(3), &[Deed::RefuseFor("another", Duration::from_secs(4))]);
+    let relay = start(&log, &recorder).await;
+    // The second event is behind the end of the sweep, and not answered when that is.
+    for _ in 0..2 {
+        sleep(Duration::from_millis(300)).await;
+        log.append(1);
+    }
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(recorder.messages(), [State(1), State(1), Event(2), State(1), Event(3)]);
+    assert_eq!(recorder.memory().mark, None);
     rest().await;
     assert_eq!(recorder.memory(), complete(&log));
     relay.stops().await;

@@ -273,6 +273,54 @@ async fn a_broker_that_refuses_the_presence_and_one_event_gets_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_that_a_broker_refuses_for_several_reasons_with_the_presence_are_set_aside_once_it_takes_one() {
+    let log = MemoryLog::with_events(5);
+    let recorder = Recorder::with_window(4).refusing_the_presence();
+    let recorder = recorder.script(1, &[Deed::Refuse(Verdict::Never)]);
+    let recorder = recorder.script(2, &[Deed::RefuseFor("another", Duration::ZERO)]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(5).await;
+    assert_eq!(recorder.connections(), [[1, 2, 3, 4, 5]]);
+    let state = relay.status.state();
+    assert_eq!((state.set_aside, state.published), (2, 3));
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_refused_for_another_reason_does_not_take_the_cursor_over_those_before_it() {
+    let log = MemoryLog::with_events(2);
+    let recorder = Recorder::with_window(4).refusing_the_presence();
+    let recorder = recorder.script(1, &[Deed::Refuse(Verdict::Never)]);
+    let recorder = recorder.script(2, &[Deed::RefuseFor("another", Duration::ZERO); 2]);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(2).await;
+    assert_eq!(recorder.connections(), [[1, 2], [1, 2]]);
+    let state = relay.status.state();
+    assert_eq!((state.set_aside, state.published), (1, 1));
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_presence_that_is_taken_in_between_does_not_take_the_cursor_over_what_was_refused_before() {
+    let log = MemoryLog::with_events(2);
+    let recorder = Recorder::with_window(2).refusing_presences(1);
+    let recorder = recorder.script(1, &[Deed::Refuse(Verdict::Never)]);
+    let recorder = recorder.script(2, &[Deed::RefuseFor("another", Duration::from_secs(3))]);
+    let recorder = recorder.script(3, &[Deed::RefuseFor("another", Duration::ZERO)]);
+    let relay = start(&log, &recorder).await;
+    sleep(Duration::from_millis(1)).await;
+    // The head that has moved is announced before the second event is refused.
+    log.append(1);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(recorder.presences(), [(Online, 2), (Online, 3)]);
+    assert_eq!(relay.status.state().acknowledged, Revision::ZERO);
+    relay.reaches(3).await;
+    let state = relay.status.state();
+    assert_eq!(state.set_aside + state.published, 3);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_broker_refuses_that_refuses_everything_comes_again() {
     let log = MemoryLog::with_events(9);
     let recorder = Recorder::with_window(4).refusing_the_presence();
