@@ -4,6 +4,9 @@ const PREFIX: &str = "sensorcast-";
 /// Before the number of another one.
 const OTHER: char = '.';
 
+/// How many of them there are: after the last one it is the relay's own again, which may be the only one that the broker knows.
+pub(super) const OTHERS: u32 = 9;
+
 /// The relay's client id: the same for every connection of one store, another for every store. Short enough for every
 /// broker (MQTT 5 §3.1.3.1: 23 bytes).
 pub(super) fn of(epoch: &Epoch) -> String {

@@ -26,7 +26,7 @@ pub struct PahoSink {
     endpoint: Endpoint,
     messages: Arc<Messages>,
     client_id: String,
-    /// How many connections in a row were lost soon after they were made.
+    /// How many connections in a row the broker ended soon after they were made; after [`client_id::OTHERS`] it begins anew.
     short_lives: Arc<AtomicU32>,
 }
 
@@ -72,7 +72,7 @@ impl PahoSink {
 
     /// The id is stable, so that the broker ends a half-open connection of ours when we come back. But two clients with
     /// one id push each other out for ever, which not every broker tells them: when a connection was lost as soon as it
-    /// was made we give way.
+    /// was made we give way. One that we gave up ourselves says nothing of that: the broker may know clients by their ids.
     fn client_id(&self) -> String {
         match self.short_lives.load(Ordering::Relaxed) {
             0 => self.client_id.clone(),
@@ -119,7 +119,7 @@ impl Sink for PahoSink {
                 messages,
                 short_lives,
                 made_at: Instant::now(),
-                has_failed: AtomicBool::new(false),
+                has_failed: Arc::default(),
             })
         });
         let made = timeout(client::ATTEMPT_LIMIT, attempt).await;
@@ -142,8 +142,9 @@ pub struct PahoConnection {
     limits: Limits,
     short_lives: Arc<AtomicU32>,
     made_at: Instant,
-    /// Whether a message was not sent. The later ones are not sent either, so that none overtakes it.
-    has_failed: AtomicBool,
+    /// Whether a message was not sent, or got no answer because the connection had ended. The later ones are not sent either, so that
+    /// none overtakes it.
+    has_failed: Arc<AtomicBool>,
 }
 
 /// What the broker said in its CONNACK (MQTT 5 §3.2.2.3).
@@ -261,7 +262,15 @@ impl PahoConnection {
         });
         pass("mqtt.after-send");
         match sent {
-            Ok(Some(token)) => token.map(answer).boxed(),
+            Ok(Some(token)) => {
+                let has_failed = Arc::clone(&self.has_failed);
+                let note = move |answer: &Answer| {
+                    if matches!(answer, Answer::Lost(_)) {
+                        has_failed.store(true, Ordering::Relaxed);
+                    }
+                };
+                token.map(answer).inspect(note).boxed()
+            }
             // The broker would hang up on it without a word.
             Ok(None) => ready(Answer::Refused(refusal(ReasonCode::PacketTooLarge))).boxed(),
             Err(error) => {
@@ -277,11 +286,15 @@ impl Drop for PahoConnection {
         let Some(client) = self.client.take() else {
             return;
         };
-        if self.made_at.elapsed() < SHORT_LIFE {
-            self.short_lives.fetch_add(1, Ordering::Relaxed);
+        // Word of the end may still be under way when what was to be answered already failed.
+        let was_ended = self.lost.borrow().is_some() || self.has_failed.load(Ordering::Relaxed);
+        let short_lives = if was_ended && self.made_at.elapsed() < SHORT_LIFE {
+            // No two connections of one sink are alive at a time.
+            (self.short_lives.load(Ordering::Relaxed) + 1) % (client_id::OTHERS + 1)
         } else {
-            self.short_lives.store(0, Ordering::Relaxed);
-        }
+            0
+        };
+        self.short_lives.store(short_lives, Ordering::Relaxed);
         client::drop_elsewhere(client);
     }
 }

@@ -207,3 +207,48 @@ async fn a_broker_that_forbids_everything_gets_it_when_it_allows_it() {
     drained(&service).await;
     assert_eq!(set_aside(&service).await, 0);
 }
+
+/// It may know clients by their ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_the_relay_gives_up_meets_the_same_client_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut refusals = 3;
+    let broker = ScriptedBroker::start(move |_| {
+        if refusals == 0 {
+            return Reply::Ack(PubAckReason::Success);
+        }
+        refusals -= 1;
+        Reply::Ack(PubAckReason::QuotaExceeded)
+    })
+    .await;
+    let service = start_service(folder.path(), &broker.url()).await;
+    service.create(&json!({"name": "s1"})).await;
+    drained(&service).await;
+    let ids = broker.client_ids();
+    assert_eq!(ids, vec![ids[0].clone(); 4]);
+}
+
+/// Somebody else may have the id; but the broker may know no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hangs_up_soon_meets_other_clients_and_then_the_first_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hang_ups = 12;
+    let broker = ScriptedBroker::start(move |_| {
+        if hang_ups == 0 {
+            return Reply::Ack(PubAckReason::Success);
+        }
+        hang_ups -= 1;
+        Reply::HangUp
+    })
+    .await;
+    let service = start_service(folder.path(), &broker.url()).await;
+    // One event is hung up on four times.
+    for number in 0..4 {
+        service.create(&json!({"name": format!("s{number}")})).await;
+    }
+    drained(&service).await;
+    let ids = broker.client_ids();
+    let others = (1..=9).map(|number| format!("{}.{number}", ids[0]));
+    let expected: Vec<_> = others.chain([ids[0].clone()]).collect();
+    assert_eq!(ids[1..11], expected);
+}

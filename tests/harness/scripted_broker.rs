@@ -16,6 +16,7 @@ use super::Event;
 pub struct ScriptedBroker {
     addr: SocketAddr,
     seen: Arc<Mutex<Vec<i64>>>,
+    client_ids: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -37,17 +38,23 @@ impl ScriptedBroker {
     pub async fn start(script: impl FnMut(&Event) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (seen, client_ids) = <(Arc<Mutex<_>>, Arc<Mutex<_>>)>::default();
         let desk = Desk {
             script: Arc::new(Mutex::new(script)),
             seen: Arc::clone(&seen),
+            client_ids: Arc::clone(&client_ids),
         };
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(desk.clone().serve(client));
             }
         });
-        Self { addr, seen, task }
+        Self {
+            addr,
+            seen,
+            client_ids,
+            task,
+        }
     }
 
     /// For `MQTT_URL`.
@@ -58,6 +65,11 @@ impl ScriptedBroker {
     /// The revisions of the events that came, in order.
     pub fn seen(&self) -> Vec<i64> {
         self.seen.lock().expect("no panic").clone()
+    }
+
+    /// The client id of each connection, in order.
+    pub fn client_ids(&self) -> Vec<String> {
+        self.client_ids.lock().expect("no panic").clone()
     }
 }
 
@@ -71,6 +83,7 @@ impl Drop for ScriptedBroker {
 struct Desk<S> {
     script: Arc<Mutex<S>>,
     seen: Arc<Mutex<Vec<i64>>>,
+    client_ids: Arc<Mutex<Vec<String>>>,
 }
 
 impl<S> Clone for Desk<S> {
@@ -78,6 +91,7 @@ impl<S> Clone for Desk<S> {
         Self {
             script: Arc::clone(&self.script),
             seen: Arc::clone(&self.seen),
+            client_ids: Arc::clone(&self.client_ids),
         }
     }
 }
@@ -110,11 +124,14 @@ impl<S: FnMut(&Event) -> Reply> Desk<S> {
     /// `Err`: the connection is of no more use.
     fn answer(&self, packet: Packet) -> Result<Option<Packet>, Reply> {
         Ok(match packet {
-            Packet::Connect(..) => Some(Packet::ConnAck(ConnAck {
-                session_present: false,
-                code: ConnectReturnCode::Success,
-                properties: None,
-            })),
+            Packet::Connect(connect, ..) => {
+                self.client_ids.lock().expect("no panic").push(connect.client_id);
+                Some(Packet::ConnAck(ConnAck {
+                    session_present: false,
+                    code: ConnectReturnCode::Success,
+                    properties: None,
+                }))
+            }
             Packet::PingReq(_) => Some(Packet::PingResp(PingResp)),
             Packet::Subscribe(subscribe) => Some(Packet::SubAck(SubAck {
                 pkid: subscribe.pkid,
