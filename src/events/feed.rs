@@ -35,6 +35,15 @@ pub struct Selection {
     pub name_prefix: Option<String>,
 }
 
+/// How much is given out at once: it ends after `events`, or after the one with which their messages have `bytes`, whichever is first.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Events, at least 1.
+    pub events: usize,
+    /// Bytes of their messages, at least 1: an event always fits.
+    pub bytes: usize,
+}
+
 /// Why there is nothing to read.
 #[derive(Debug, Error)]
 pub enum FeedError {
@@ -132,16 +141,16 @@ impl Feed {
         selection: &Selection,
         after: Revision,
         head: Revision,
-        limit: usize,
+        room: Room,
     ) -> Result<Batch, FeedError> {
         let asked = if *selection == Selection::default() {
-            limit
+            room.events
         } else {
             MAX_LOOKED_AT
         };
         if let Some(events) = self.store.newest_events_after(after, asked) {
             let end = events.last().map_or(after, |event| event.revision);
-            return Ok(selection.pick(events.iter(), limit, end));
+            return Ok(selection.pick(events.iter(), room, end));
         }
         let events = match selection.sensor {
             Some(sensor) => self.store.events_of(sensor, after, asked).await?,
@@ -154,34 +163,36 @@ impl Feed {
         }
         let last = events.last().map_or(after, |event| event.revision);
         let end = if events.len() < asked { last.max(head) } else { last };
-        Ok(selection.pick(events.iter(), limit, end))
+        Ok(selection.pick(events.iter(), room, end))
     }
 }
 
 impl Reader {
-    /// What comes next, `limit` events at most. Empty when there is nothing new; and sometimes before that, when many
+    /// What comes next, as much as there is room for. Empty when there is nothing new; and sometimes before that, when many
     /// events were passed over: the position tells.
     ///
     /// # Errors
     /// When the log was pruned beyond the position, or cannot be read.
-    pub async fn page(&mut self, limit: usize) -> Result<Vec<StoredEvent>, FeedError> {
+    pub async fn page(&mut self, mut room: Room) -> Result<Vec<StoredEvent>, FeedError> {
         let mut events = Vec::new();
         for _ in 0..MAX_READS {
-            events.extend(self.read_on(limit - events.len()).await?);
-            if events.len() >= limit || self.is_at_head() {
+            let more = self.read_on(room).await?;
+            room.take(&more);
+            events.extend(more);
+            if room.is_full() || self.is_at_head() {
                 break;
             }
         }
         Ok(events)
     }
 
-    /// What comes next, one event at least and `limit` at most, as soon as there is one. The future may be dropped.
+    /// What comes next, one event at least and as much as there is room for, as soon as there is one. The future may be dropped.
     ///
     /// # Errors
     /// When the log was pruned beyond the position, or cannot be read.
-    pub async fn next(&mut self, limit: usize) -> Result<Vec<StoredEvent>, FeedError> {
+    pub async fn next(&mut self, room: Room) -> Result<Vec<StoredEvent>, FeedError> {
         loop {
-            let events = self.read_on(limit).await?;
+            let events = self.read_on(room).await?;
             if !events.is_empty() {
                 return Ok(events);
             }
@@ -214,16 +225,16 @@ impl Reader {
     }
 
     /// One read, which moves the position over all that was looked at.
-    async fn read_on(&mut self, limit: usize) -> Result<Vec<StoredEvent>, FeedError> {
+    async fn read_on(&mut self, room: Room) -> Result<Vec<StoredEvent>, FeedError> {
         // The head is marked as seen before the read: what is committed after this wakes `next`.
         let head = *self.head.borrow_and_update();
         if self.position >= head {
             return Ok(Vec::new());
         }
-        let mut read = self.feed.read(&self.selection, self.position, head, limit).await;
+        let mut read = self.feed.read(&self.selection, self.position, head, room).await;
         if let (true, Err(FeedError::Gone { oldest })) = (self.floats, &read) {
             self.position = Revision::new(oldest.get() - 1);
-            read = self.feed.read(&self.selection, self.position, head, limit).await;
+            read = self.feed.read(&self.selection, self.position, head, room).await;
         }
         let batch = read?;
         self.floats = false;
@@ -243,19 +254,36 @@ impl Selection {
         is_sensor && is_kind && is_name
     }
 
-    /// The first `limit` of `events` that are selected; `end` is how far one has come when there are not more.
-    fn pick<'a>(&self, events: impl Iterator<Item = &'a StoredEvent>, limit: usize, end: Revision) -> Batch {
-        let mut picked: Vec<_> = events.filter(|event| self.matches(event)).take(limit + 1).collect();
-        let reached = if picked.len() > limit {
-            picked.truncate(limit);
-            picked.last().map_or(end, |last| last.revision)
-        } else {
-            end
-        };
-        Batch {
-            events: picked.into_iter().cloned().collect(),
-            reached,
+    /// The first of `events` that are selected and for which there is room; `end` is how far one has come when there are not more.
+    fn pick<'a>(&self, events: impl Iterator<Item = &'a StoredEvent>, mut room: Room, end: Revision) -> Batch {
+        let mut picked: Vec<StoredEvent> = Vec::new();
+        for event in events.filter(|event| self.matches(event)) {
+            if room.is_full() {
+                let reached = picked.last().map_or(end, |last| last.revision);
+                return Batch {
+                    events: picked,
+                    reached,
+                };
+            }
+            room.take(std::slice::from_ref(event));
+            picked.push(event.clone());
         }
+        Batch {
+            events: picked,
+            reached: end,
+        }
+    }
+}
+
+impl Room {
+    fn take(&mut self, events: &[StoredEvent]) {
+        let bytes: usize = events.iter().map(|event| event.payload.len()).sum();
+        self.events = self.events.saturating_sub(events.len());
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    fn is_full(&self) -> bool {
+        self.events == 0 || self.bytes == 0
     }
 }
 

@@ -238,3 +238,38 @@ async fn what_a_writer_has_the_answer_to_is_in_the_log() {
     }
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_large_events_ends_early_and_the_next_ones_have_the_rest() {
+    const SENSORS: i64 = 300;
+    const MAX_BYTES: usize = 2 << 20;
+    let service = Service::start().await;
+    let metadata = json!({"text": "x".repeat(16_000)});
+    for number in 0..SENSORS {
+        let name = format!("s{number}");
+        service.create(&json!({"name": name, "metadata": metadata})).await;
+    }
+    let epoch = service.get("/").await.json()["epoch"].as_str().unwrap().to_owned();
+    // From memory, with a filter, and as a long poll.
+    for path in [
+        "/events?limit=1000",
+        "/events?limit=1000&name=s",
+        "/events?limit=1000&wait=9",
+    ] {
+        let mut page = service.get(&format!("{path}&after={epoch}.0")).await.expect(200);
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let events = page.events();
+            let bytes = |events: &[String]| events.iter().map(String::len).sum::<usize>();
+            assert!(bytes(&events[1..]) < MAX_BYTES, "{path}: {} bytes", bytes(&events));
+            found.extend(revisions(&page));
+            pages += 1;
+            let Some(next) = link(&page.json(), "next") else { break };
+            assert!(bytes(&events) >= MAX_BYTES, "{path}: {} bytes", bytes(&events));
+            page = service.follow(&next).await.expect(200);
+        }
+        assert_eq!(found, (1..=SENSORS).collect::<Vec<_>>(), "{path}");
+        assert_eq!(pages, 3, "{path}");
+    }
+    service.finish().await;
+}

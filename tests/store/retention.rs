@@ -3,12 +3,16 @@ use std::time::{Duration, Instant};
 
 use sensorcast::clock::Clock;
 use sensorcast::domain::{Cursor, Revision};
-use sensorcast::events::{Feed, FeedError, Selection, Start};
+use sensorcast::events::{Feed, FeedError, Room, Selection, Start};
 use sensorcast::store::Store;
 
 use super::fixture::{Hands, change, head, open};
 
 const NOW_MS: i64 = 1_795_345_200_000;
+const ROOM: Room = Room {
+    events: 100,
+    bytes: 1 << 20,
+};
 
 /// Waits until the log begins after `pruned_to`.
 pub async fn pruned(store: &Store, pruned_to: i64) {
@@ -104,13 +108,20 @@ async fn a_cursor_before_what_is_kept_is_gone_and_the_one_before_the_oldest_is_n
     let is_gone = |error: &FeedError| matches!(error, FeedError::Gone { oldest } if oldest.get() == 1_991);
     assert!(after(1_989).await.is_err_and(|error| is_gone(&error)));
     assert!(
-        late.page(1).await.is_err_and(|error| is_gone(&error)),
+        late.page(ROOM).await.is_err_and(|error| is_gone(&error)),
         "pruned while it was open"
     );
     for reader in [&mut after(1_990).await.unwrap(), &mut oldest] {
-        let events = reader.page(100).await.unwrap();
+        let events = reader.page(ROOM).await.unwrap();
         let revisions: Vec<_> = events.iter().map(|event| event.revision.get()).collect();
         assert_eq!(revisions, (1_991..=2_000).collect::<Vec<_>>());
+    }
+    // What a stream is given at once: one event at least, whatever it takes.
+    let mut reader = after(1_990).await.unwrap();
+    for (bytes, revisions) in [(1, 1_991..=1_991), (1_000_000, 1_992..=2_000)] {
+        let events = reader.next(Room { bytes, ..ROOM }).await.unwrap();
+        let given: Vec<_> = events.iter().map(|event| event.revision.get()).collect();
+        assert_eq!(given, revisions.collect::<Vec<_>>());
     }
     store.close().await;
 }

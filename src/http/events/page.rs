@@ -6,12 +6,15 @@ use serde_json::value::RawValue;
 use super::query::EventsQuery;
 use super::{Asked, unreadable};
 use crate::domain::Cursor;
-use crate::events::{FeedError, Reader};
+use crate::events::{FeedError, Reader, Room};
 use crate::http::HttpState;
 use crate::http::problem::{self, Problem};
 use crate::store::StoredEvent;
 use crate::wire::link::Link;
 use crate::wire::page::EventPageForm;
+
+/// A page ends after the event with which its events have so many bytes, as a page of the list does.
+const MAX_PAGE_BYTES: usize = 2 << 20;
 
 /// A page, at once or, for a long poll, as soon as there is an event or the time is up.
 pub(super) async fn answer(asked: Asked, state: &HttpState) -> Result<HttpResponse, Problem> {
@@ -36,11 +39,15 @@ async fn read(
     wait_s: Option<u32>,
     state: &HttpState,
 ) -> Result<Vec<StoredEvent>, FeedError> {
+    let room = Room {
+        events: query.limit(),
+        bytes: MAX_PAGE_BYTES,
+    };
     let Some(wait_s) = wait_s else {
-        return reader.page(query.limit()).await;
+        return reader.page(room).await;
     };
     tokio::select! {
-        events = reader.next(query.limit()) => events,
+        events = reader.next(room) => events,
         () = tokio::time::sleep(Duration::from_secs(wait_s.into())) => Ok(Vec::new()),
         () = state.stop.cancelled() => Ok(Vec::new()),
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::StreamLimits;
 use crate::domain::Cursor;
-use crate::events::{FeedError, Reader};
+use crate::events::{FeedError, Reader, Room};
 use crate::http::HttpState;
 use crate::http::problem::{self, Problem};
 use crate::store::StoredEvent;
@@ -52,7 +52,10 @@ pub(super) enum End {
 }
 
 /// The most events in one piece, so that what a reader has not taken yet stays small.
-const MAX_EVENTS_AT_ONCE: usize = 32;
+const MAX_AT_ONCE: Room = Room {
+    events: 32,
+    bytes: 64 * 1024,
+};
 
 /// The body of a stream, which makes the next piece when the connection has room for one: a reader that is slow has
 /// nothing waiting for it but that piece, and holds up nobody.
@@ -113,7 +116,7 @@ impl<F: Framing> Push<F> {
                 let reached = self.reached();
                 (self.framing.keep_alive(&head, &reached), false)
             }
-            events = self.reader.next(MAX_EVENTS_AT_ONCE) => match events {
+            events = self.reader.next(MAX_AT_ONCE) => match events {
                 Ok(events) => {
                     let reached = self.reached();
                     (self.framing.events(&events, &reached), false)
