@@ -7,7 +7,7 @@ use sensorcast::clock::Clock;
 use sensorcast::domain::Timestamp;
 use serde_json::json;
 
-use crate::harness::{Event, Frame, Service, WebSocket, eventually};
+use crate::harness::{Event, Frame, PUBLIC_URL, Service, WebSocket, eventually, link};
 
 const FOREIGN: &str = "aaaaaaaa.1";
 
@@ -95,7 +95,8 @@ async fn a_cursor_of_another_epoch_is_410_and_the_way_out_is_told() {
             assert_eq!(document["epoch"], epoch);
             assert_eq!((&document["oldest"], &document["head"]), (&json!(1), &json!(1)));
             assert!(gone.links_to(&format!("{}/sensors", service.public_url)));
-            assert!(gone.links_to(&format!("{}/events", service.public_url)));
+            let log = path.split('?').next().unwrap();
+            assert!(gone.links_to(&format!("{}{log}", service.public_url)));
         }
     }
     service.finish().await;
@@ -132,6 +133,12 @@ async fn a_cursor_before_what_is_kept_is_410_in_every_form_and_without_one_the_l
             .expect(410);
         let document = gone.problem().document;
         assert_eq!((&document["oldest"], &document["head"]), (&json!(4), &json!(5)));
+    }
+    for wait in ["", "&wait=9"] {
+        let log = format!("{}/events", service.get("/sensors/s1").await.expect(200).path());
+        let gone = service.get(&format!("{log}?after={epoch}.2{wait}")).await.expect(410);
+        let document = gone.problem().document;
+        assert_eq!(link(&document, "first"), Some(format!("{PUBLIC_URL}{log}")));
     }
     for path in ["/events".to_owned(), format!("/events?after={epoch}.3")] {
         let page = service.get(&path).await.expect(200);

@@ -25,7 +25,7 @@ pub(super) async fn answer(asked: Asked, state: &HttpState) -> Result<HttpRespon
         mut reader,
     } = asked;
     let events = read(&mut reader, &query, wait_s, state).await;
-    let events = events.map_err(|error| unreadable(error, "after", "/events", state))?;
+    let events = events.map_err(|error| unreadable(error, "after", &path, state))?;
     let body = render(&path, &query, &reader, &events, state).map_err(|error| {
         tracing::error!(%error, "a page cannot be written");
         Problem::of_kind(&problem::INTERNAL)
