@@ -52,8 +52,8 @@ pub enum Refusal {
     NotFound,
     /// The sensor is not in the state that the request demands.
     PreconditionFailed(Unmet),
-    /// The list of all sensors is not.
-    ListPreconditionFailed(Unmet),
+    /// The list of all sensors is not: its newest revision is this.
+    ListPreconditionFailed(Unmet, Revision),
     /// The request demands no state and has to.
     PreconditionRequired,
     /// The request assumes of the sensor what is not so: what, in words for the person who sent it.

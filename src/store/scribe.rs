@@ -262,11 +262,12 @@ impl Scribe {
 }
 
 /// The refusal, told of the sensor as it is when the changes before it in the batch are rolled back; `are_any` says whether
-/// there were such.
+/// there were such, and `before` is the newest revision before them.
 pub(super) fn as_it_is(
     connection: &Connection,
     target: &SensorRef,
     are_any: bool,
+    before: Revision,
     mut error: WriteError,
 ) -> Result<WriteError, StoreError> {
     match &mut error {
@@ -278,7 +279,10 @@ pub(super) fn as_it_is(
             let there = stored_sensor(connection, target)??.as_ref().map(state_of);
             let was_there = std::mem::replace(current, there);
             *after_others = match refusal {
-                Refusal::ListPreconditionFailed(_) => are_any,
+                Refusal::ListPreconditionFailed(_, head) => {
+                    *head = before;
+                    are_any
+                }
                 _ => was_there != there,
             };
         }

@@ -295,7 +295,7 @@ impl Writer {
                 execute(&self.connection, "ROLLBACK TO batch", [])?;
                 let undone_any = std::mem::replace(head, before) != before;
                 self.scribe.take_back();
-                let error = scribe::as_it_is(&self.connection, &target, undone_any, error)?;
+                let error = scribe::as_it_is(&self.connection, &target, undone_any, before, error)?;
                 BatchOutcome::Failed(index, error)
             }
         };

@@ -400,3 +400,29 @@ async fn clients_that_send_next_to_nothing_of_a_batch_keep_nobody_out() {
     drop(slow);
     service.finish().await;
 }
+
+/// Also where the answer is made before the operations are committed, as with a key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_on_the_list_that_an_earlier_operation_broke_is_told_with_the_tag_of_the_list_since() {
+    let service = Service::start().await;
+    let before = service.create(&json!({"name": "s1", "value": 1})).await.etag();
+    let change = |value: i64| json!({"method": "PATCH", "path": "/sensors/s1", "body": {"value": value}});
+    for (round, headers) in [vec![JSON], vec![JSON, ("idempotency-key", "\"k\"")]]
+        .into_iter()
+        .enumerate()
+    {
+        let tag = service.get("/sensors").await.expect(200).etag();
+        let name = format!("new{round}");
+        let add = json!({"method": "POST", "path": "/sensors", "headers": {"if-match": tag}, "body": {"name": name}});
+        let operations = json!([change(7 + i64::try_from(round).unwrap()), add]);
+        let body = json!({"atomic": false, "operations": operations}).to_string();
+        let done = service.request("POST", "/batch", &headers, body).await.expect(200);
+        assert_eq!(statuses(&done), [200, 412]);
+        let told = &done.json()["outcomes"][1]["headers"];
+        let now = service.get("/sensors").await.expect(200).etag();
+        let told = told["ETag"].as_str().or(told["etag"].as_str());
+        assert_eq!(told, Some(now.as_str()), "{headers:?}: {}", done.text());
+        assert_ne!(now, before);
+    }
+    service.finish().await;
+}

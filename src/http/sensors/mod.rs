@@ -138,9 +138,7 @@ fn of_refusal(
             };
             present(Problem::new(&problem::PRECONDITION_FAILED, detail))
         }
-        Refusal::ListPreconditionFailed(unmet) => {
-            list_precondition_failed(unmet, *state.store.head().borrow(), Form::Json, state)
-        }
+        Refusal::ListPreconditionFailed(unmet, head) => list_precondition_failed(unmet, head, Form::Json, state),
         Refusal::PreconditionRequired => present(Problem::of_kind(&problem::PRECONDITION_REQUIRED)),
         Refusal::Conflict(detail) => present(Problem::new(&problem::PATCH_CONFLICT, detail)),
         Refusal::Inactive => {

@@ -169,13 +169,13 @@ impl Attempt {
         {
             return problem.clone();
         }
-        let reason = self.reason_in_batch(&error, state);
+        let reason = self.reason_in_batch(&error);
         let problem = refused(error, &self.target, state);
         reason.into_iter().fold(problem, Problem::because)
     }
 
     /// What of a refusal only the operations before it explain, which are undone: what is told of the sensor is as it is without them.
-    fn reason_in_batch(&self, error: &WriteError, state: &HttpState) -> Option<&'static str> {
+    fn reason_in_batch(&self, error: &WriteError) -> Option<&'static str> {
         let WriteError::Refused {
             refusal,
             current,
@@ -185,8 +185,12 @@ impl Attempt {
             return None;
         };
         match refusal {
-            Refusal::NotFound | Refusal::PreconditionFailed(_) | Refusal::ListPreconditionFailed(_) => {
-                let head = *state.store.head().borrow();
+            Refusal::NotFound | Refusal::PreconditionFailed(_) | Refusal::ListPreconditionFailed(..) => {
+                let head = match refusal {
+                    Refusal::ListPreconditionFailed(_, head) => *head,
+                    // Of a sensor it says nothing.
+                    _ => Revision::ZERO,
+                };
                 let without_them = self.terms.judge(current.map(|(_, version)| version), head);
                 without_them
                     .is_ok()
@@ -213,7 +217,7 @@ impl Terms {
         match self.subject {
             Subject::List => {
                 let checked = self.precondition.check_list(head);
-                checked.map_err(Refusal::ListPreconditionFailed)
+                checked.map_err(|unmet| Refusal::ListPreconditionFailed(unmet, head))
             }
             Subject::ExistingSensor if current.is_none() => Err(Refusal::NotFound),
             Subject::Sensor | Subject::ExistingSensor => self.precondition.check(current),
