@@ -58,15 +58,28 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let hang_up = hang_up()?;
     open_files::raise(config.http.limits.connections);
-    let app = App::start(config.clone()).await?;
+    let told_to_stop = async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            // The terminal is closed: there is nothing to read anew, and whoever wants a service has it started by a supervisor.
+            () = hang_up => tracing::info!("SIGHUP: stopping"),
+        }
+    };
+    tokio::pin!(told_to_stop);
+    let app = tokio::select! {
+        app = App::start(config.clone()) => app?,
+        // What the start was at is left as by a kill: a migration is rolled back.
+        () = &mut told_to_stop => {
+            tracing::info!("stopped before the start was complete");
+            return Ok(());
+        }
+    };
     if let Err(error) = cli::print(&app.greeting(&config)) {
         tracing::warn!(error = format!("{error:#}"), "nobody can be greeted");
     }
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        // The terminal is closed: there is nothing to read anew, and whoever wants a service has it started by a supervisor.
-        () = hang_up => tracing::info!("SIGHUP: stopping"),
+        () = &mut told_to_stop => {}
         failure = app.failed() => {
             app.stop().await;
             return Err(failure);

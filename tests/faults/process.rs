@@ -56,6 +56,25 @@ async fn sigterm_sigint_and_sighup_end_the_process_with_exit_code_0() {
     }
 }
 
+/// As a migration may that takes its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_start_that_waits_for_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let migrated = run(binary(folder.path()).arg("migrate"));
+    assert_eq!(migrated.status.code(), Some(0));
+    let lock = folder.path().join("sensorcast.db.lock");
+    std::fs::remove_file(&lock).expect("a lock file that stays");
+    let options = SqliteConnectOptions::new().filename(folder.path().join("sensorcast.db"));
+    let mut other = options.connect().await.expect("a connection");
+    other.execute("PRAGMA locking_mode = EXCLUSIVE").await.unwrap();
+    other.execute("BEGIN EXCLUSIVE").await.expect("a lock");
+    let mut service = Process::spawn(&settings_in(folder.path()));
+    eventually("the start gets to the database", || async { lock.exists() }).await;
+    service.signal("TERM");
+    assert_eq!(service.exit().await.code(), Some(0), "{}", service.output());
+    other.execute("ROLLBACK").await.expect("a lock that was kept until now");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_same_database_refuses_to_start() {
     let folder = tempfile::tempdir().unwrap();
