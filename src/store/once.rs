@@ -71,7 +71,7 @@ pub(super) fn find(connection: &Connection, once: &Once, now: Timestamp) -> Resu
     }))
 }
 
-/// Keeps the answer of the request. One that tells of no sensor says the same when it is made again.
+/// Keeps the answer of the request, which tells of a sensor: a deletion has no key.
 pub(super) fn keep(connection: &Connection, once: &Once, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
     let (word, record) = match outcome {
         Outcome::Created(record) => ("created", record),

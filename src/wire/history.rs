@@ -44,11 +44,11 @@ pub struct PointForm {
     /// change where it did not.
     #[schema(format = "date-time", example = "2026-11-22T11:00:00.000Z")]
     pub time: String,
-    /// When the value was measured.
+    /// When the value was measured; absent, too, when the event that told it is no longer kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "date-time", nullable = false, example = "2026-11-22T11:00:00.000Z")]
     pub measured_at: Option<String>,
-    /// The value from then on; absent when it is not set.
+    /// The value from then on; absent when it is not set, and when the event that told it is no longer kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub value: Option<ValueForm>,
