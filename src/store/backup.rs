@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
-use super::file::{FileId, folder_of, lock, lock_path, real_path, with_suffix};
+use super::file::{FileId, folder_of, lock_path, lock_to_replace, real_path, with_suffix};
 use super::open::{APPLICATION_ID, connect_writer, database, new_epoch, say_once};
 use super::row::damaged;
 use super::{OpenError, StoreError};
@@ -158,7 +158,7 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
     if FileId::of(copy).is_ok_and(|file| FileId::of(path).is_ok_and(|store| store == file)) {
         return Err(BackupError::Itself(copy.to_owned()));
     }
-    let _lock = lock(path)?;
+    let _lock = lock_to_replace(path)?;
     // A link stays, and what it leads to is replaced: beside that, where the name can change in one step.
     let path = &real_path(path);
     let next = path.with_added_extension("restoring");

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,13 +64,55 @@ impl OpenedFile {
     }
 }
 
-/// Takes the lock of the operating system that a second process on the same file will miss. It goes with the process,
-/// however that ends. SQLite's own exclusive mode would keep this process's readers out, too.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let in_file = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::File { path, source }
+/// The locks of the operating system that a second process on the same file will miss. They go with the process, however that
+/// ends. SQLite's own exclusive mode would keep this process's readers out, too.
+#[derive(Debug)]
+pub(super) struct Lock {
+    /// On a file of its own, because the database may be replaced.
+    _beside: File,
+    /// On the database itself, which may have other names: hard links, and mounts of the file. **It has to be closed after SQLite has
+    /// closed the file:** a process that closes any descriptor of a file loses all of its `fcntl` locks on it, and those are SQLite's.
+    /// (This one is of `flock`, and does not meet them.)
+    _database: Option<File>,
+}
+
+/// Locks the database, which is made empty where there is none.
+pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
+    let beside = lock_beside(path)?;
+    let real = real_path(path);
+    if !real.exists() && with_suffix(&real, "-wal").exists() {
+        // SQLite would remove it.
+        return Err(OpenError::Lost(path.to_owned()));
+    }
+    // As SQLite makes one.
+    let made = OpenOptions::new().append(true).create_new(true).mode(0o644).open(&real);
+    let opened = match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => File::open(&real),
+        other => other,
     };
+    let database = opened.map_err(in_file(&real))?;
+    take(&database, &real, path)?;
+    Ok(Lock {
+        _beside: beside,
+        _database: Some(database),
+    })
+}
+
+/// Locks the database that is to be replaced, if there is one.
+pub(super) fn lock_to_replace(path: &Path) -> Result<Lock, OpenError> {
+    let beside = lock_beside(path)?;
+    // What may not even be read may be the reason for replacing it.
+    let database = File::open(path).ok();
+    if let Some(database) = &database {
+        take(database, path, path)?;
+    }
+    Ok(Lock {
+        _beside: beside,
+        _database: database,
+    })
+}
+
+fn lock_beside(path: &Path) -> Result<File, OpenError> {
     // Before anything is made beside it.
     check_is_file(path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -78,11 +120,21 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     }
     let lock_path = lock_path(path);
     let file = open_lock(&lock_path).map_err(in_file(&lock_path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(in_file(&lock_path)(source)),
-    }
+    take(&file, &lock_path, path)?;
+    Ok(file)
+}
+
+/// Locks this file, by which the one at `path` is used.
+fn take(file: &File, name: &Path, path: &Path) -> Result<(), OpenError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
+        TryLockError::Error(source) => in_file(name)(source),
+    })
+}
+
+fn in_file(path: &Path) -> impl FnOnce(Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| OpenError::File { path, source }
 }
 
 /// Refuses what is there and is no file.

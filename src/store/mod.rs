@@ -60,6 +60,7 @@ use crate::wire::link::LinkBase;
 use batch::Batch;
 use cache::SensorCache;
 use command::{Command, Note, Write};
+use file::Lock;
 use lookup::Question;
 use overload::{Overload, Place};
 use post::{PostBox, post_box};
@@ -114,7 +115,7 @@ struct Inner {
     probing: Mutex<()>,
     failed: CancellationToken,
     // Held while the store is open: a second process on the same file is refused.
-    _lock: std::fs::File,
+    _lock: Arc<Lock>,
 }
 
 /// A sensor as it is at one revision, ready to be sent.

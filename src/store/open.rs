@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, SensorCache};
-use super::file::{OpenedFile, check_writable, folder_of, lock, real_path, with_suffix};
+use super::file::{OpenedFile, check_writable, folder_of, lock, real_path};
 use super::lookup::Lookup;
 use super::overload::Overload;
 use super::scribe::Scribe;
@@ -149,7 +149,7 @@ impl Store {
     /// When the file is in use, is none of ours, is damaged, or cannot be written.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let path = options.path.as_path();
-        let lock = lock(path)?;
+        let lock = Arc::new(lock(path)?);
         check_writable(path)?;
         let (epoch, head) = prepare(path).await?;
         // Before it is opened for good: another one that comes in between is missed by the writer.
@@ -191,6 +191,7 @@ impl Store {
             metrics: metrics.clone(),
             trouble: trouble.clone(),
             failed: failed.clone(),
+            lock: Arc::clone(&lock),
         };
         start_thread("writer", || writer.run()).map_err(|error| database(path, error))?;
         start_thread("lookup", || looking_up.run()).map_err(|error| database(path, error))?;
@@ -248,10 +249,6 @@ async fn prepare(path: &Path) -> Result<(Epoch, Revision), OpenError> {
 
 /// The database with its schema up to date, and made where there was none.
 pub(super) async fn connect_writer(path: &Path) -> Result<(SqliteConnection, Schema), OpenError> {
-    if !path.exists() && with_suffix(&real_path(path), "-wal").exists() {
-        // SQLite would remove it.
-        return Err(OpenError::Lost(path.to_owned()));
-    }
     let options = connect_options(path).create_if_missing(true);
     let mut connection = options.connect().await.map_err(|error| database(path, error))?;
     check_sqlite(&mut connection)

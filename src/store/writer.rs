@@ -3,6 +3,7 @@
 //! So the cost of a sync of the disk is shared by everybody who waits for it, and nobody waits for more than is there:
 //! a lone command is committed at once. A thread of its own, because a statement takes less time than handing it to one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, BatchOutcome};
 use super::command::{Command, Decide, Outcome, Write};
-use super::file::OpenedFile;
+use super::file::{Lock, OpenedFile};
 use super::once::{self, Known};
 use super::overload::Overload;
 use super::post::Post;
@@ -66,6 +67,8 @@ pub(super) struct Writer {
     pub metrics: StoreMetrics,
     pub trouble: Trouble,
     pub failed: CancellationToken,
+    /// The last field, because it has to be dropped after the connection.
+    pub lock: Arc<Lock>,
 }
 
 impl Writer {
@@ -96,6 +99,8 @@ impl Writer {
             tracing::warn!(%error, "closing the database failed; the next start recovers it");
         }
         pass("store.after-close");
+        // Before anybody is told that the store is closed, and may open it again.
+        drop(self.lock);
         if let Some(stop) = stop {
             // Nobody waiting is fine.
             let _ = stop.send(());

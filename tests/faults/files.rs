@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::geteuid;
+use serde_json::json;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -189,4 +190,27 @@ fn what_is_no_file_is_refused_before_anything_is_made() {
         &["sensorcast: DATABASE_URL: /dev/null is no regular file"],
     );
     assert!(!folder.path().join("data.lock").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_that_knows_the_file_by_another_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Process::start(&settings_in(folder.path())).await;
+    service.create(&json!({"name": "s1"})).await;
+    printed(binary(folder.path()).args(["backup", "copy.db"]));
+    fs::create_dir(folder.path().join("other")).unwrap();
+    let alias = folder.path().join("other/alias.db");
+    fs::hard_link(folder.path().join("sensorcast.db"), &alias).unwrap();
+    let url = format!("sqlite://{}", alias.display());
+    for arguments in [&["serve"][..], &["migrate"], &["restore", "copy.db"]] {
+        let output = run(binary(folder.path()).args(arguments).env("DATABASE_URL", &url));
+        assert_refuses(&output, 1, &["another process", "other/alias.db"]);
+    }
+    service.create(&json!({"name": "s2"})).await;
+    // Neither a lock of another process nor the end of one has taken SQLite's own locks away.
+    printed(binary(folder.path()).args(["backup", "again.db"]));
+    let mut service = service;
+    service.kill();
+    let service = Process::start(&settings_in(folder.path())).await;
+    assert_eq!(service.store_revision().await, 2);
 }
