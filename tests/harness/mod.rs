@@ -36,7 +36,7 @@ pub use process::{Process, Settings, binary, raise_open_files};
 pub use proxy::Proxy;
 pub use raw::{RawAnswer, exchange, exchange_many};
 pub use scripted_broker::{Reply, ScriptedBroker};
-pub use service::{PUBLIC_URL, Service};
+pub use service::{MQTT_PUBLIC_URL, PUBLIC_URL, Service};
 pub use subscriber::{Message, Subscriber, Version};
 pub use websocket::{Frame, WebSocket};
 

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use super::{Http, PUBLIC_URL, eventually, free_port};
+use super::{Http, MQTT_PUBLIC_URL, PUBLIC_URL, eventually, free_port};
 
 /// How a process of the real binary is started.
 #[derive(Debug, Clone)]
@@ -88,12 +88,14 @@ impl Process {
         let output = File::create(&log).expect("a log file");
         command
             .env("HTTP_BIND", bind.to_string())
-            .envs(variables.iter().copied())
             .stdout(output.try_clone().expect("a second handle"))
             .stderr(output);
-        if let Some(url) = &settings.mqtt_url {
-            command.env("MQTT_URL", url);
-        }
+        match &settings.mqtt_url {
+            Some(url) => command.env("MQTT_URL", url),
+            // The port of the built-in broker is another one after a restart, and what is read is to stay the same.
+            None => command.env("MQTT_PUBLIC_URL", MQTT_PUBLIC_URL),
+        };
+        command.envs(variables.iter().copied());
         Self {
             http: Http::new(bind, given("PUBLIC_URL").unwrap_or(PUBLIC_URL)),
             child: command.spawn().expect("the binary"),
@@ -184,8 +186,6 @@ pub fn binary(folder: &Path) -> Command {
         )
         .env("MQTT_BIND", "127.0.0.1:0")
         .env("PUBLIC_URL", PUBLIC_URL)
-        // What the system chooses is another one after a restart, and its links with it.
-        .env("MQTT_PUBLIC_URL", "mqtt://broker.example")
         .env("RUST_LOG", "info")
         .stdin(Stdio::null());
     command

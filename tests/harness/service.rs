@@ -13,6 +13,8 @@ use super::{Http, Mosquitto, Subscriber, Version, eventually};
 
 /// The base of links in tests: not where the service listens, so that a link made from a request is seen.
 pub const PUBLIC_URL: &str = "http://sensors.example:8000";
+/// The broker of links in tests.
+pub const MQTT_PUBLIC_URL: &str = "mqtt://broker.example:1883";
 
 /// A running service with a database of its own, on ports of its own. End it with [`Service::finish`].
 pub struct Service {
@@ -122,7 +124,7 @@ fn config_in(folder: &Path) -> Config {
         mqtt: MqttConfig {
             url: None,
             bind: any_port,
-            public_url: "mqtt://broker.example:1883".parse().expect("a URL"),
+            public_url: MQTT_PUBLIC_URL.parse().expect("a URL"),
             topic_prefix: String::new(),
             qos: 1,
             retain_state: false,
