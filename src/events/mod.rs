@@ -27,6 +27,8 @@ mod suspect;
 mod trouble;
 
 #[cfg(test)]
+mod memory_log;
+#[cfg(test)]
 mod recorder;
 #[cfg(test)]
 mod state_tests;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -106,6 +106,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
     /// One connection after the other, with a pause between them.
     async fn relay(&mut self, mut progress: Progress, stop: &Stop) {
         let mut pauses = new_pauses();
+        self.tell_oldest_pending(&progress).await;
         loop {
             // After the word to stop there is one more attempt, and none at a broker that is not there.
             let is_last = stop.asked.is_cancelled();
@@ -194,7 +195,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
         self.status.disconnected(Some(reason));
     }
 
-    /// While there is no connection nobody reads the log, so the age of the lag would be unknown.
+    /// While there is no connection nobody else reads the log, and the age of the lag would be unknown.
     async fn tell_oldest_pending(&self, progress: &Progress) {
         if let Ok(events) = self.log.events_after(progress.cursor, 1).await {
             let oldest = events.first().map(|event| event.committed_at);

@@ -280,7 +280,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         self.made.extend(messages);
     }
 
-    /// Whether there is room; what is suspected of being poison shares it with nothing.
+    /// Whether there is room; what has to travel alone shares it with nothing.
     fn may_send(&self, next: Sent) -> bool {
         let Some(first) = self.unacknowledged.front() else {
             return true;
@@ -315,7 +315,8 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         reach("relay.after-puback").map_err(|error| Ending::Lost(error.to_string()))?;
         let refused = match answer {
             Answer::Accepted => {
-                if !matches!(oldest, Sent::SweepEnd) {
+                if let Some(taken) = oldest.culprit() {
+                    self.progress.suspect.acquit(taken);
                     self.takes_any = true;
                     self.progress.look_no_further();
                     for (sent, reason) in std::mem::take(&mut self.held) {
@@ -327,7 +328,12 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             Answer::Refused(refusal) => match refusal.verdict {
                 Verdict::Never => Some(refusal.reason),
                 Verdict::NotNow if is_planted("bug.forward-after-nack") => None,
-                Verdict::NotNow | Verdict::Unclear => return Err(self.go_back(refusal.into())),
+                Verdict::NotNow | Verdict::Unclear => {
+                    if let Some(refused) = oldest.culprit() {
+                        self.progress.suspect.comes_again(refused);
+                    }
+                    return Err(self.go_back(refusal.into()));
+                }
             },
             Answer::Lost(reason) => return Err(self.go_back(Ending::Lost(reason))),
         };

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::memory_log::MemoryLog;
 use super::recorder::Message::{Event, State};
-use super::recorder::{Deed, Memory, MemoryLog, REASON, Recorder};
+use super::recorder::{Deed, Memory, REASON, Recorder};
 use super::tests::{Running, start_keeping};
 use super::{EventLog, Verdict};
 use crate::domain::{Cursor, Epoch, Revision};

@@ -5,10 +5,14 @@ use crate::domain::{Revision, SensorId};
 /// Some brokers hang up on a message that they do not take, without a word; such poison looks like a lost connection.
 /// So: a message that was the first unacknowledged one at the end of [`LOSSES_BEFORE_ALONE`] connections in a row is sent
 /// alone once, and when that connection is lost as well it is convicted.
+///
+/// A message for which the broker has no room now comes again alone as well: what is sent behind it would pass it, were it
+/// refused once more.
 #[derive(Debug, Default)]
 pub(super) struct Suspect {
     culprit: Option<Culprit>,
     losses: u32,
+    refused: Option<Culprit>,
 }
 
 /// A message that comes again on every connection until it is acknowledged.
@@ -25,17 +29,28 @@ impl Suspect {
     /// Takes note that a connection was lost with this message as the first unacknowledged one. `true`: it is convicted.
     pub(super) fn convict(&mut self, first_unacknowledged: Culprit) -> bool {
         if self.culprit != Some(first_unacknowledged) {
-            *self = Self {
-                culprit: Some(first_unacknowledged),
-                losses: 0,
-            };
+            self.culprit = Some(first_unacknowledged);
+            self.losses = 0;
         }
         self.losses += 1;
         self.losses > LOSSES_BEFORE_ALONE
     }
 
+    /// Takes note that the broker has no room for this message now.
+    pub(super) fn comes_again(&mut self, refused: Culprit) {
+        self.refused = Some(refused);
+    }
+
+    /// Takes note that this message was taken.
+    pub(super) fn acquit(&mut self, taken: Culprit) {
+        if self.refused == Some(taken) {
+            self.refused = None;
+        }
+    }
+
     /// Whether this message has to travel alone.
     pub(super) fn travels_alone(&self, message: Culprit) -> bool {
-        self.culprit == Some(message) && self.losses >= LOSSES_BEFORE_ALONE
+        let is_suspected = self.culprit == Some(message) && self.losses >= LOSSES_BEFORE_ALONE;
+        is_suspected || self.refused == Some(message)
     }
 }

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::recorder::{Deed, MemoryLog, Recorder};
+use super::memory_log::MemoryLog;
+use super::recorder::{Deed, Recorder};
 use super::{EventLog, Relay, RelayStatus, Verdict};
 use crate::clock::Clock;
 use crate::domain::{Revision, Timestamp};
@@ -109,7 +110,12 @@ async fn a_busy_broker_gets_the_same_event_again_later_however_often() {
     let recorder = Recorder::with_window(4).script(2, &[Deed::Refuse(Verdict::NotNow); 9]);
     let relay = start(&log, &recorder).await;
     relay.reaches(3).await;
-    assert_eq!(recorder.connections().len(), 10);
+    let connections = recorder.connections();
+    assert_eq!(connections.len(), 10);
+    assert_eq!(connections[0], [1, 2, 3]);
+    // Nothing is sent behind it that could pass it once more.
+    assert!(connections[1..9].iter().all(|sent| sent == &[2]), "{connections:?}");
+    assert_eq!(connections[9], [2, 3]);
     assert_eq!(relay.status.state().set_aside, 0);
     relay.stops().await;
 }
@@ -163,6 +169,17 @@ async fn a_broker_that_is_away_costs_nothing_but_time() {
     assert_eq!(relay.status.lag().events, 3);
     relay.reaches(3).await;
     assert_eq!(relay.status.lag().events, 0);
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_old_the_oldest_event_is_is_known_before_the_first_attempt_ends() {
+    let log = MemoryLog::with_events(3);
+    let recorder = Recorder::with_window(4).connecting_in(Duration::from_secs(5));
+    let relay = start(&log, &recorder).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(relay.status.state().oldest_pending, Timestamp::from_unix_ms(1));
+    relay.reaches(3).await;
     relay.stops().await;
 }
 
