@@ -7,7 +7,7 @@ use crate::failpoint::is_planted;
 use crate::wire::attributes::AttributesForm;
 use crate::wire::presence::Presence;
 
-/// Makes MQTT messages of what the relay publishes.
+/// Makes MQTT messages of what the relay publishes, with no higher quality of service than `max_qos`, which the broker told.
 #[derive(Debug)]
 pub(super) struct Messages {
     pub(super) topics: Topics,
@@ -24,7 +24,7 @@ const UTF_8: u8 = 1;
 
 impl Messages {
     /// An event, with the CloudEvents 1.0 attributes as user properties (MQTT binding §3.1, binary mode).
-    pub(super) fn event(&self, event: &StoredEvent) -> Result<Message, Error> {
+    pub(super) fn event(&self, event: &StoredEvent, max_qos: i32) -> Result<Message, Error> {
         let cursor = Cursor {
             epoch: self.epoch.clone(),
             revision: event.revision,
@@ -41,27 +41,27 @@ impl Messages {
         Ok(MessageBuilder::new()
             .topic(self.topics.sensor(event.sensor))
             .payload(payload)
-            .qos(self.qos)
+            .qos(self.qos.min(max_qos))
             .properties(properties)
             .finalize())
     }
 
     /// The presence, retained.
-    pub(super) fn presence(&self, presence: &Presence) -> Result<Message, Error> {
+    pub(super) fn presence(&self, presence: &Presence, max_qos: i32) -> Result<Message, Error> {
         Ok(MessageBuilder::new()
             .topic(self.topics.collection())
             .payload(presence.to_json().as_ref())
-            .qos(i32::from(Presence::QOS))
+            .qos(i32::from(Presence::QOS).min(max_qos))
             .retained(true)
             .properties(json_properties()?)
             .finalize())
     }
 
     /// The state of a sensor, retained; without one an empty message, which makes the broker forget (MQTT 5 §3.3.1.3).
-    pub(super) fn state(&self, state: &SensorState) -> Result<Message, Error> {
+    pub(super) fn state(&self, state: &SensorState, max_qos: i32) -> Result<Message, Error> {
         let message = MessageBuilder::new()
             .topic(self.topics.state(state.sensor))
-            .qos(self.qos)
+            .qos(self.qos.min(max_qos))
             .retained(true);
         Ok(match &state.representation {
             Some(json) => message.payload(json.as_ref()).properties(json_properties()?).finalize(),
@@ -70,11 +70,11 @@ impl Messages {
     }
 
     /// The mark, retained: the text of the cursor.
-    pub(super) fn mark(&self, cursor: &Cursor) -> Message {
+    pub(super) fn mark(&self, cursor: &Cursor, max_qos: i32) -> Message {
         MessageBuilder::new()
             .topic(self.topics.mark())
             .payload(cursor.to_string())
-            .qos(i32::from(Presence::QOS))
+            .qos(i32::from(Presence::QOS).min(max_qos))
             .retained(true)
             .finalize()
     }

@@ -47,6 +47,8 @@ const MAX_WINDOW: u16 = 64;
 /// A connection that is lost sooner than this was no good from the start.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// The highest quality of service that there is.
+const ANY_QOS: i32 = 2;
 /// More than the bytes of a PUBLISH besides topic, properties and payload (MQTT 5 §3.3).
 const PUBLISH_OVERHEAD: usize = 16;
 
@@ -82,7 +84,7 @@ impl PahoSink {
 
     fn connect_options(&self, last_will: &Presence) -> Result<ConnectOptions, Error> {
         let mut options = client::connect_options(&self.endpoint);
-        options.will_message(self.messages.presence(last_will)?);
+        options.will_message(self.messages.presence(last_will, ANY_QOS)?);
         Ok(options.finalize())
     }
 }
@@ -152,6 +154,7 @@ pub struct PahoConnection {
 struct Limits {
     receive_maximum: u16,
     packet_bytes: usize,
+    max_qos: i32,
 }
 
 impl Default for Limits {
@@ -159,6 +162,7 @@ impl Default for Limits {
         Self {
             receive_maximum: u16::MAX,
             packet_bytes: usize::MAX,
+            max_qos: ANY_QOS,
         }
     }
 }
@@ -175,6 +179,9 @@ impl From<&ServerResponse> for Limits {
                 .get_val(PropertyCode::ReceiveMaximum)
                 .unwrap_or(default.receive_maximum),
             packet_bytes: packet_bytes.unwrap_or(default.packet_bytes),
+            max_qos: properties
+                .get_val::<u8>(PropertyCode::MaximumQos)
+                .map_or(default.max_qos, i32::from),
         }
     }
 }
@@ -187,7 +194,7 @@ impl Connection for PahoConnection {
     }
 
     fn message(&self, event: &StoredEvent) -> Self::Message {
-        self.messages.event(event)
+        self.messages.event(event, self.limits.max_qos)
     }
 
     fn publish(&self, message: Self::Message) -> Acknowledgement {
@@ -198,7 +205,7 @@ impl Connection for PahoConnection {
     }
 
     fn announce(&self, presence: &Presence) -> Acknowledgement {
-        self.send(self.messages.presence(presence))
+        self.send(self.messages.presence(presence, self.limits.max_qos))
     }
 
     fn presence_topic(&self) -> &str {
@@ -206,11 +213,11 @@ impl Connection for PahoConnection {
     }
 
     fn keep(&self, state: &SensorState) -> Acknowledgement {
-        self.send(self.messages.state(state))
+        self.send(self.messages.state(state, self.limits.max_qos))
     }
 
     fn mark(&self, cursor: &Cursor) -> Acknowledgement {
-        self.send(Ok(self.messages.mark(cursor)))
+        self.send(Ok(self.messages.mark(cursor, self.limits.max_qos)))
     }
 
     fn read_mark(&self) -> BoxFuture<'static, Option<Cursor>> {
