@@ -49,8 +49,13 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
             })
         }),
         Command::Backup { file } => block_on(async {
-            let made = store::backup(&path, &file).await;
-            made.context("no backup was made")
+            let head = store::backup(&path, &file).await.context("no backup was made")?;
+            let [path, file] = [path, file].map(|path| path.canonicalize().unwrap_or(path));
+            cli::print(&format!(
+                "wrote {}, a copy of {} at revision {head}",
+                file.display(),
+                path.display()
+            ))
         }),
         Command::Restore { file } => block_on(async {
             let restored = store::restore(&path, &file).await.context("nothing was restored")?;

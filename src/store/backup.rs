@@ -1,12 +1,12 @@
 //! A copy of the database, made while the service runs, and the way back.
 
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, CWD, RenameFlags, access, renameat_with};
 use rustix::process::geteuid;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -28,6 +28,9 @@ pub enum BackupError {
     /// There is nothing to back up or to restore.
     #[error("there is no database {0}")]
     Missing(PathBuf),
+    /// There is no folder for the copy.
+    #[error("there is no folder {0}")]
+    NoFolder(PathBuf),
     /// What is to be read is something else.
     #[error("{0} is no file")]
     NotAFile(PathBuf),
@@ -112,35 +115,67 @@ impl fmt::Display for Restored {
     }
 }
 
-/// Writes a copy of the database at `path` into the new file `copy`. The copy is the state at one instant; the service may
+/// Writes a copy of the database at `path` into the new file `copy`, and gives the newest revision in it. The copy is the state at one instant; the service may
 /// run and write meanwhile. The file is complete when it has its name.
 ///
 /// # Errors
 /// When `copy` exists, when there is no database of ours at `path`, or when it cannot be copied. A copy that is there all the
 /// same is complete.
-pub async fn backup(path: &Path, copy: &Path) -> Result<(), BackupError> {
+pub async fn backup(path: &Path, copy: &Path) -> Result<Revision, BackupError> {
     let mut source = open_existing(path).await?;
     if copy.exists() {
         return Err(BackupError::Exists(copy.to_owned()));
+    }
+    let folder = folder_of(copy);
+    if fs::metadata(folder).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Err(BackupError::NoFolder(folder.to_owned()));
     }
     // A name of its own, so that two backups at once do not meet in it.
     let partial = copy.with_added_extension(format!("{}.partial", std::process::id()));
     let named = async {
         reach("backup.before-copy").map_err(in_file(&partial))?;
         copy_into(&mut source, path, &partial).await?;
+        let head = head_of(&partial).await.map_err(|error| database(copy, error))?;
         reach("backup.before-name").map_err(in_file(copy))?;
-        // A link takes no name that is there, so that of two backups at once one is told; a rename would.
-        fs::hard_link(&partial, copy).map_err(|error| match error.kind() {
+        name_anew(&partial, copy).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => BackupError::Exists(copy.to_owned()),
             _ => in_file(copy)(error),
-        })
+        })?;
+        Ok(head)
     };
-    let named = named.await;
+    let named: Result<_, BackupError> = named.await;
     // What is left over is named `.partial`, and the first error is the one to tell.
     let _ = remove_database(&partial);
-    named?;
+    let head = named?;
     reach("backup.after-name").map_err(in_file(copy))?;
-    sync_folder(copy)
+    sync_folder(copy)?;
+    Ok(head)
+}
+
+/// Gives a file a name that is not taken, so that of two backups at once one is told: a plain rename would take it.
+fn name_anew(partial: &Path, copy: &Path) -> std::io::Result<()> {
+    match fs::hard_link(partial, copy) {
+        // Not every file system has links.
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Ok(renameat_with(CWD, partial, CWD, copy, RenameFlags::NOREPLACE)?)
+        }
+        other => other,
+    }
+}
+
+/// The newest revision in a copy, which nobody else has open.
+async fn head_of(copy: &Path) -> sqlx::Result<Revision> {
+    let options = SqliteConnectOptions::new()
+        .filename(copy)
+        .read_only(true)
+        .immutable(true);
+    let mut connection = options.disable_statement_logging().connect().await?;
+    // A store that never ran has no row.
+    let head = sqlx::query_scalar!("SELECT head FROM store")
+        .fetch_optional(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(head.map_or(Revision::ZERO, Revision::new))
 }
 
 /// Puts the database in the file `copy` in the place of the one at `path`, which nobody may have open.
@@ -199,7 +234,15 @@ async fn make_next(copy: &Path, next: &Path) -> Result<(Epoch, Revision), Backup
     copy_into(&mut source, copy, next).await?;
     reach("restore.after-copy").map_err(in_file(next))?;
     // This brings the schema up to date, too.
-    let (mut connection, _) = connect_writer(next).await?;
+    let opened = connect_writer(next).await;
+    let (mut connection, _) = opened.map_err(|error| match error {
+        // The file that was given, and not the one that nobody knows of.
+        OpenError::Newer { version, .. } => OpenError::Newer {
+            path: copy.to_owned(),
+            version,
+        },
+        other => other,
+    })?;
     let restored = begin_new_life(&mut connection)
         .await
         .map_err(|error| database(next, anyhow::Error::new(error)))?;
@@ -331,6 +374,7 @@ async fn open_existing(path: &Path) -> Result<SqliteConnection, BackupError> {
 /// Writes the state that `source` sees into the new file `target`, as a compact database, and syncs it.
 async fn copy_into(source: &mut SqliteConnection, path: &Path, target: &Path) -> Result<(), BackupError> {
     remove_database(target)?;
+    make_private(path, target).map_err(in_file(target))?;
     let name = target.to_string_lossy();
     sqlx::query("VACUUM INTO ?")
         .bind(name.as_ref())
@@ -342,6 +386,18 @@ async fn copy_into(source: &mut SqliteConnection, path: &Path, target: &Path) ->
             source: say_once(error),
         })?;
     sync(target)
+}
+
+/// Makes the new file empty, as SQLite takes it, for those who may read the database and nobody else.
+fn make_private(path: &Path, target: &Path) -> std::io::Result<()> {
+    // Whoever makes it has to write it.
+    let mode = fs::metadata(path)?.mode() & 0o777 | 0o600;
+    let file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(target)?;
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 fn remove_database(path: &Path) -> Result<(), BackupError> {

@@ -237,6 +237,9 @@ fn a_restored_store_belongs_to_whom_it_belonged() {
     succeeds(&run(folder.path(), &["restore", "copy.db"]));
     let restored = std::fs::metadata(&database).unwrap();
     assert_eq!(restored.mode() & 0o777, 0o600);
+    succeeds(&run(folder.path(), &["backup", "private.db"]));
+    let copied = std::fs::metadata(folder.path().join("private.db")).unwrap();
+    assert_eq!(copied.mode() & 0o777, 0o600);
     assert!(owner.is_err() || owner.is_ok_and(|owner| restored.uid() == owner));
 }
 
@@ -246,9 +249,11 @@ fn a_backup_that_cannot_be_written_names_where_it_was_to_go_and_leaves_nothing()
     succeeds(&run(folder.path(), &["migrate"]));
     let line = complaint(&run(folder.path(), &["backup", "nowhere/copy.db"]));
     assert!(
-        line.contains("cannot copy") && line.contains("to nowhere/copy.db"),
+        line.ends_with("no backup was made: there is no folder nowhere\n"),
         "{line}"
     );
+    let line = complaint(&run(folder.path(), &["restore", "."]));
+    assert!(line.ends_with("nothing was restored: . is no file\n"), "{line}");
     let names = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
@@ -307,7 +312,11 @@ async fn a_restore_tells_what_it_restored_where_and_in_the_place_of_what() {
     };
     let process = Process::start(&settings).await;
     process.create(&json!({"name": "s1"})).await;
-    succeeds(&run(folder.path(), &["backup", "copy.db"]));
+    let said = succeeds(&run(folder.path(), &["backup", "copy.db"]));
+    assert!(
+        said.contains("copy.db, a copy of ") && said.ends_with("sensorcast.db at revision 1\n"),
+        "{said}"
+    );
     process.create(&json!({"name": "s2"})).await;
     let former = epoch_of(&process).await;
     stop(process).await;

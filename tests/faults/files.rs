@@ -214,3 +214,31 @@ async fn a_second_process_that_knows_the_file_by_another_name_is_refused() {
     let service = Process::start(&settings_in(folder.path())).await;
     assert_eq!(service.store_revision().await, 2);
 }
+
+#[test]
+fn a_file_system_without_links_takes_a_backup_and_keeps_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    printed(binary(folder.path()).arg("migrate"));
+    let backup = || {
+        let command = binary(folder.path());
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qqq", "-o", "trace", "-e", "inject=linkat:error=EPERM"]);
+        traced
+            .arg(command.get_program())
+            .args(["backup", "copy.db"])
+            .current_dir(folder.path());
+        traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run(&mut traced)
+    };
+    assert!(backup().status.success());
+    assert!(
+        fs::read_to_string(folder.path().join("trace"))
+            .unwrap()
+            .contains("INJECTED")
+    );
+    assert!(fs::metadata(folder.path().join("copy.db")).unwrap().len() > 0);
+    assert_refuses(&backup(), 1, &["copy.db exists already"]);
+    let names = fs::read_dir(folder.path()).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.all(|name| !name.contains("partial")));
+}

@@ -307,6 +307,9 @@ async fn a_database_of_a_newer_schema_is_one_line_and_exit_code_1() {
     let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'from the future', '2030-01-01', 1, x'00', 1)";
     sqlite(folder.path(), newer).await;
     assert_refuses(&run(&mut binary(folder.path())), 1, &["sensorcast.db", "9999", "newer"]);
+    std::fs::rename(folder.path().join("sensorcast.db"), folder.path().join("newer.db")).unwrap();
+    let output = run(binary(folder.path()).args(["restore", "newer.db"]));
+    assert_refuses(&output, 1, &["restored: newer.db has schema version 9999"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
