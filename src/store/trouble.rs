@@ -40,6 +40,9 @@ impl Trouble {
         };
         if goes_on {
             tracing::debug!(%error, "a group of writes was rolled back");
+        } else if matches!(error, StoreError::Misplaced(_)) {
+            // Nobody need have written anything.
+            tracing::error!(%error, "writes are refused");
         } else {
             tracing::error!(%error, "a group of writes was rolled back");
         }
