@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation, Stop};
 use sensorcast::mirror::MirrorOptions;
 use sensorcast::store::Schema;
 use sensorcast::{app, http, mqtt, store, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// For what is written in Rust. SQLite and Paho keep the allocator of the system, which stops the process at a double free.
 #[global_allocator]
@@ -49,7 +50,9 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
             })
         }),
         Command::Backup { file } => block_on(async {
-            let head = store::backup(&path, &file).await.context("no backup was made")?;
+            let head = unless_interrupted(store::backup(&path, &file))
+                .await
+                .context("no backup was made")?;
             let [path, file] = [path, file].map(|path| path.canonicalize().unwrap_or(path));
             cli::print(&format!(
                 "wrote {}, a copy of {} at revision {head}",
@@ -58,7 +61,9 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
             ))
         }),
         Command::Restore { file } => block_on(async {
-            let restored = store::restore(&path, &file).await.context("nothing was restored")?;
+            let restored = unless_interrupted(store::restore(&path, &file))
+                .await
+                .context("nothing was restored")?;
             cli::print(&restored.to_string())
         }),
         Command::Openapi { json } => {
@@ -82,4 +87,18 @@ fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
     tokio::runtime::Runtime::new()
         .context("the runtime cannot be started")?
         .block_on(task)
+}
+
+/// Gives the task up at SIGINT and SIGTERM, so that it leaves no files behind.
+async fn unless_interrupted<T, E>(task: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+where
+    anyhow::Error: From<E>,
+{
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    tokio::select! {
+        outcome = task => Ok(outcome?),
+        _ = interrupt.recv() => Err(anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow!("interrupted")),
+    }
 }

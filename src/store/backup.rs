@@ -132,6 +132,8 @@ pub async fn backup(path: &Path, copy: &Path) -> Result<Revision, BackupError> {
     }
     // A name of its own, so that two backups at once do not meet in it.
     let partial = copy.with_added_extension(format!("{}.partial", std::process::id()));
+    // What is left over is named `.partial`, also when this future is dropped.
+    let leftover = Leftover(&partial);
     let named = async {
         reach("backup.before-copy").map_err(in_file(&partial))?;
         copy_into(&mut source, path, &partial).await?;
@@ -144,8 +146,7 @@ pub async fn backup(path: &Path, copy: &Path) -> Result<Revision, BackupError> {
         Ok(head)
     };
     let named: Result<_, BackupError> = named.await;
-    // What is left over is named `.partial`, and the first error is the one to tell.
-    let _ = remove_database(&partial);
+    drop(leftover);
     let head = named?;
     reach("backup.after-name").map_err(in_file(copy))?;
     sync_folder(copy)?;
@@ -198,15 +199,13 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
     let path = &real_path(path);
     let next = path.with_added_extension("restoring");
     remove_database(&next)?;
+    let leftover = Leftover(&next);
     let made = make_next(copy, &next).await;
     let replaced = match &made {
         Ok(_) => replace(path, &next).await,
         Err(_) => Ok(Former::None),
     };
-    if made.is_err() || replaced.is_err() {
-        // The first error is the one to tell; the next restore removes what is left over.
-        let _ = remove_database(&next);
-    }
+    drop(leftover);
     let former = replaced?;
     let (epoch, head) = made?;
     Ok(Restored {
@@ -398,6 +397,16 @@ fn make_private(path: &Path, target: &Path) -> std::io::Result<()> {
         .mode(0o600)
         .open(target)?;
     file.set_permissions(Permissions::from_mode(mode))
+}
+
+/// A database that is to have another name when it is complete; what still has this one at the end is removed.
+struct Leftover<'a>(&'a Path);
+
+impl Drop for Leftover<'_> {
+    fn drop(&mut self) {
+        // The first error is the one to tell; the next restore removes what it finds.
+        let _ = remove_database(self.0);
+    }
 }
 
 fn remove_database(path: &Path) -> Result<(), BackupError> {

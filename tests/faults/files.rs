@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::geteuid;
 use serde_json::json;
@@ -11,7 +11,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use crate::harness::{Process, binary};
+use crate::harness::{Process, binary, eventually};
 use crate::process::{assert_refuses, run, settings_in};
 
 const NOBODY: u32 = 65_534;
@@ -241,4 +241,57 @@ fn a_file_system_without_links_takes_a_backup_and_keeps_what_is_there() {
     let names = fs::read_dir(folder.path()).unwrap();
     let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(names.all(|name| !name.contains("partial")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_or_a_restore_that_is_interrupted_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    printed(binary(folder.path()).arg("migrate"));
+    printed(binary(folder.path()).args(["backup", "copy.db"]));
+    let names = || {
+        let names = fs::read_dir(folder.path()).unwrap();
+        names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let is_under_way = |name: &String| name.contains(".partial") || name.contains(".restoring");
+    for (arguments, signal) in [(["backup", "second.db"], "INT"), (["restore", "copy.db"], "TERM")] {
+        let command = binary(folder.path());
+        let mut slow = Command::new("strace");
+        // A tenth of a second for each page. With `-D` the child is the binary.
+        slow.args([
+            "-D",
+            "-f",
+            "-qqq",
+            "-o",
+            "trace",
+            "-e",
+            "inject=pwrite64:delay_enter=100000",
+        ]);
+        slow.arg(command.get_program())
+            .args(arguments)
+            .current_dir(folder.path());
+        slow.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = slow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        eventually("the copy is under way", || {
+            assert!(child.try_wait().unwrap().is_none(), "{arguments:?} is over");
+            let is_there = names().iter().any(is_under_way);
+            async move { is_there }
+        })
+        .await;
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        // strace may have something to say as well.
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains(": interrupted"),
+            "{output:?}"
+        );
+        assert!(!names().iter().any(is_under_way), "{:?}", names());
+        assert!(!names().contains(&"second.db".to_owned()));
+    }
+    printed(binary(folder.path()).args(["restore", "copy.db"]));
 }
