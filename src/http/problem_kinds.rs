@@ -186,9 +186,9 @@ kinds! {
         "Read the sensor after that.",
         example("POST /sensors", "The disk failed while the change was being committed. The service restarts and finds out.");
     UNAVAILABLE, SERVICE_UNAVAILABLE, "unavailable", "The service cannot work now",
-        "It is stopping, or the file of its database is not in its place. Nothing was changed.",
+        "It is stopping, the file of its database is not in its place, or another program has that locked. Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",
-        example("POST /sensors", "It is stopping, or the file of its database is not in its place. Nothing was changed. Send the request again after the seconds in Retry-After.");
+        example("POST /sensors", "It is stopping, the file of its database is not in its place, or another program has that locked. Nothing was changed. Send the request again after the seconds in Retry-After.");
     STORAGE_FULL, INSUFFICIENT_STORAGE, "storage-full", "The disk is full",
         "Nothing was changed. Reading works; writing works again as soon as the operator has made room.",
         "Make room on the disk that holds the database, then send the request again.",

@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use crate::domain::{Refusal, SensorId, Version};
@@ -18,6 +19,9 @@ pub enum StoreError {
         .0.display()
     )]
     Misplaced(Arc<Path>),
+    /// Another program has locked the database for longer than is waited; nothing was changed.
+    #[error("another program has the database locked")]
+    Locked,
     /// All connections that read are in use, and were for as long as a read waits; or what was read is not announced after that.
     #[error("too many reads wait for the database")]
     Busy,
@@ -62,20 +66,13 @@ pub enum WriteError {
     Store(#[from] StoreError),
 }
 
-impl StoreError {
-    /// Whether SQLite says to the writer that the disk is full (`SQLITE_FULL`).
-    pub(super) fn is_full(error: &rusqlite::Error) -> bool {
-        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-    }
-}
-
 /// From the writer.
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        if Self::is_full(&error) {
-            Self::Full
-        } else {
-            Self::Database(error.to_string().into())
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseBusy) => Self::Locked,
+            _ => Self::Database(error.to_string().into()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A sensor whose row is damaged harms nobody else.
+//! What others do to the file: a sensor whose row is damaged harms nobody else, and a lock is told as one.
 
 use futures_util::future::join_all;
 use sensorcast::domain::delete;
@@ -43,5 +43,23 @@ async fn a_damaged_sensor_fails_no_other_write_of_its_group() {
     }
     assert!(store.write(name(DAMAGED), |current, _| delete(current)).await.is_err());
     assert!(store.probe().await.is_ok());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_told_as_one_and_is_over_when_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path, Hands::at(NOON_MS).clock(), 1, 100).await;
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut database = options.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
+    let refused = set_value(&store, 0, 1).await;
+    assert!(
+        matches!(refused, Err(WriteError::Store(StoreError::Locked))),
+        "{refused:?}"
+    );
+    sqlx::raw_sql("ROLLBACK").execute(&mut database).await.unwrap();
+    assert!(matches!(set_value(&store, 0, 1).await, Ok(Outcome::Created(_))));
     store.close().await;
 }

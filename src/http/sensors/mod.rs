@@ -184,7 +184,7 @@ impl From<StoreError> for Problem {
                 tracing::warn!(%error, "a read was given up");
                 Self::of_kind(&problem::OVERLOADED)
             }
-            StoreError::Stopped | StoreError::Misplaced(_) => Self::of_kind(&problem::UNAVAILABLE),
+            StoreError::Stopped | StoreError::Misplaced(_) | StoreError::Locked => Self::of_kind(&problem::UNAVAILABLE),
             StoreError::Database(cause) => {
                 tracing::error!(%cause, "the database failed");
                 Self::of_kind(&problem::INTERNAL)
