@@ -129,7 +129,7 @@ kinds! {
         "Another request with this Idempotency-Key is being done.",
         "Send it again after the seconds in Retry-After: the answer will be that of the first one.",
         example("POST /sensors", "Another request with this Idempotency-Key is being done.");
-    CURSOR_EXPIRED, GONE, "cursor-expired", "The events after the cursor are no longer kept",
+    CURSOR_EXPIRED, GONE, "cursor-expired", "What the cursor leads to is no longer there",
         "The cursor is older than the oldest event that is kept, or it belongs to another epoch: the store was restored from a backup. `oldest` and `head` tell which events there are.",
         "Read the sensors again (the `collection` link), and go on with the events after that.",
         example("GET /events?after=k3f7q2vt.7", "The cursor is older than the oldest event that is kept.").to(WayOut::Log);

@@ -203,13 +203,15 @@ async fn a_count_is_of_all_pages_and_there_only_when_it_is_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_question_has_the_tag_of_the_store_and_304_until_it_changes() {
     let service = with_sensors().await;
+    let epoch = epoch_of(&service).await;
+    let third = format!("limit=1&cursor={epoch}.name~s1&sort=name");
     let queries = [
         "kind=k&sort=-updated_at",
         "near=0,0",
         "fields=id&count=exact",
         "metadata.n=3",
         "kind=none",
-        "limit=1&cursor=name~s1&sort=name",
+        &third,
     ];
     for query in queries {
         let path = format!("/sensors?{query}");
@@ -263,13 +265,14 @@ async fn a_page_that_was_kept_is_never_older_than_a_write_that_was_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_beyond_either_end_is_empty_and_leads_to_the_first() {
     let service = with_sensors().await;
+    let epoch = epoch_of(&service).await;
     let end = service
-        .get("/sensors?sort=name&cursor=name~zzz")
+        .get(&format!("/sensors?sort=name&cursor={epoch}.name~zzz"))
         .await
         .expect(200)
         .json();
     let start = service
-        .get("/sensors?sort=name&cursor=before~name~a")
+        .get(&format!("/sensors?sort=name&cursor={epoch}.before~name~a"))
         .await
         .expect(200)
         .json();
@@ -311,4 +314,24 @@ async fn a_page_of_large_sensors_ends_before_its_limit_and_leads_on() {
     let page = service.request("GET", "/sensors?limit=200", &xml, "").await.expect(200);
     assert_eq!(page.text().matches("<sensor>").count(), lengths[0]);
     service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_life_of_the_store_is_410_and_leads_to_the_first() {
+    let service = with_sensors().await;
+    let epoch = epoch_of(&service).await;
+    let page = service.get("/sensors?limit=2&sort=name").await.expect(200).json();
+    let next = link(&page, "next").unwrap();
+    let before_a_restore = next.replace(&epoch, "aaaaaaaa");
+    assert_ne!(before_a_restore, next);
+    let gone = service.follow(&before_a_restore).await.expect(410).problem().document;
+    assert_eq!((&gone["epoch"], &gone["oldest"]), (&json!(epoch), &json!(1)));
+    let first = service.follow(&link(&gone, "first").unwrap()).await.expect(200).json();
+    assert_eq!(first["items"], page["items"]);
+    service.finish().await;
+}
+
+async fn epoch_of(service: &Service) -> String {
+    let page = service.get("/sensors?limit=1").await.expect(200).json();
+    page["epoch"].as_str().unwrap().to_owned()
 }

@@ -90,7 +90,7 @@ def filter_query(context, query):
 
 
 def is_consistent(query):
-    place = str(query.get("cursor", "")).removeprefix("before~").split("~")
+    place = str(query.get("cursor", "")).split(".", 1)[-1].removeprefix("before~").split("~")
     if "cursor" in query and place[0] != str(query.get("sort", "id")).removeprefix("-"):
         return False
     if place[0] in ("id", "created_at", "value") and not is_uuid(place[-1]):

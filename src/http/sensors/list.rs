@@ -11,9 +11,10 @@ use bytes::Bytes;
 
 use super::{list_precondition_failed, not_modified, respond};
 use crate::domain::{Cursor, Revision, Start, Unmet};
+use crate::events::FeedError;
 use crate::http::problem::{self, Problem, problem_responses};
 use crate::http::variant::{Form, Variant};
-use crate::http::{HttpState, beside, conditional};
+use crate::http::{HttpState, beside, conditional, events};
 use crate::store::Page;
 use crate::wire::hal::HalForm;
 use crate::wire::link::Link;
@@ -22,7 +23,7 @@ use cache::{PageKey, RenderedPage};
 pub use query::ListRequest;
 use query::{ListParameters, MetadataParameters};
 
-problem_responses!(ListProblems: NOT_ACCEPTABLE, PRECONDITION_FAILED, OVERLOADED, UNAVAILABLE);
+problem_responses!(ListProblems: NOT_ACCEPTABLE, CURSOR_EXPIRED, PRECONDITION_FAILED, OVERLOADED, UNAVAILABLE);
 
 /// List the sensors
 ///
@@ -63,6 +64,11 @@ pub async fn list(asked: ListRequest, request: HttpRequest, state: Data<HttpStat
     if form == Form::Csv {
         asked.require_rows()?;
     }
+    if asked.epoch.as_ref().is_some_and(|epoch| epoch != state.store.epoch()) {
+        let oldest = state.store.pruned_to().await?.next();
+        let first = path(&asked, None, &state);
+        return Err(events::unreadable(FeedError::Gone { oldest }, "cursor", &first, &state));
+    }
     // The head first: a page that is read later may be newer than its tag, never older.
     let known_head = *state.store.head().borrow();
     // Only rows may be too short to be compressed, which their tag tells: they come before the tag.
@@ -99,7 +105,7 @@ async fn page(
     let mut key = PageKey {
         head: known_head,
         form,
-        query: asked.query_string(asked.listing.start.as_ref()),
+        query: asked.query_string(asked.listing.start.as_ref(), state.store.epoch()),
     };
     if let Some(kept) = state.pages.get(&key) {
         return Ok((known_head, kept));
@@ -149,9 +155,7 @@ fn render(page: &Page, asked: &ListRequest, state: &HttpState) -> anyhow::Result
 
 fn links(page: &Page, asked: &ListRequest, state: &HttpState) -> Vec<Link> {
     let base = state.links();
-    let link = |relation, start: Option<&Start>| {
-        Link::new(relation, base.url(&format!("/sensors?{}", asked.query_string(start))))
-    };
+    let link = |relation, start: Option<&Start>| Link::new(relation, base.url(&path(asked, start, state)));
     let start = asked.listing.start.as_ref();
     let mut links = vec![link("self", start), link("first", None)];
     links.extend(page.previous.as_ref().map(|start| link("prev", Some(start))));
@@ -167,6 +171,11 @@ fn links(page: &Page, asked: &ListRequest, state: &HttpState) -> Vec<Link> {
         links.push(Link::new("events", base.url(&format!("/events?after={cursor}"))));
     }
     links
+}
+
+/// The path of the page that begins at `start`.
+fn path(asked: &ListRequest, start: Option<&Start>, state: &HttpState) -> String {
+    format!("/sensors?{}", asked.query_string(start, state.store.epoch()))
 }
 
 /// The links to other pages as a header (RFC 8288 §3).

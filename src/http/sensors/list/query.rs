@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::{Ready, ready};
+use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
@@ -18,8 +19,8 @@ use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 use crate::domain::{
-    BoundingBox, Center, Circle, Filter, Label, Listing, Metadata, NamePattern, Order, Start, Timestamp, finite_number,
-    number_text,
+    BoundingBox, Center, Circle, Epoch, Filter, Label, Listing, Metadata, NamePattern, Order, Start, Timestamp,
+    finite_number, number_text,
 };
 use crate::http::extract::{digits, instant, parse_query, parsed, query_pairs};
 use crate::http::problem::{self, Problem};
@@ -52,8 +53,8 @@ pub struct ListParameters {
     limit: Option<u32>,
     /// Where the page starts; from the `next` or `prev` link of a page with the same `sort`.
     #[serde(deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^(before~)?(id~[0-9a-fA-F-]{36}|name~[A-Za-z0-9][A-Za-z0-9._-]{0,63}|created_at~-?[0-9]{1,15}~[0-9a-fA-F-]{36}|updated_at~-?[0-9]{1,15}~[1-9][0-9]{0,17}|value~-?(0|[1-9][0-9]{0,15})([.][0-9]{1,17})?(e[+-]?[1-9][0-9]{0,2})?~[0-9a-fA-F-]{36})$", nullable = false, example = "name~boiler-0")]
-    cursor: Option<Start>,
+    #[param(value_type = Option<String>, pattern = "^[a-z2-7]{8}[.](before~)?(id~[0-9a-fA-F-]{36}|name~[A-Za-z0-9][A-Za-z0-9._-]{0,63}|created_at~-?[0-9]{1,15}~[0-9a-fA-F-]{36}|updated_at~-?[0-9]{1,15}~[1-9][0-9]{0,17}|value~-?(0|[1-9][0-9]{0,15})([.][0-9]{1,17})?(e[+-]?[1-9][0-9]{0,2})?~[0-9a-fA-F-]{36})$", nullable = false, example = "k3f7q2vt.name~boiler-0")]
+    cursor: Option<PageCursor>,
     /// The order: `id`, `name`, `created_at`, `updated_at` or `value`, with a `-` before it for descending. `value` lists only
     /// the sensors whose value is a number.
     #[serde(deserialize_with = "parsed")]
@@ -151,11 +152,33 @@ impl IntoParams for MetadataParameters {
     }
 }
 
+/// Where a page starts, and in which life of the store that was said: `{epoch}.{place}`.
+#[derive(Debug, Clone)]
+struct PageCursor {
+    epoch: Epoch,
+    start: Start,
+}
+
+impl FromStr for PageCursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const SHAPE: &str = "take it from the next or prev link of a page";
+        let (epoch, place) = text.split_once('.').ok_or(SHAPE)?;
+        Ok(Self {
+            epoch: epoch.parse().map_err(|_| SHAPE)?,
+            start: place.parse()?,
+        })
+    }
+}
+
 /// What a request asks of the list.
 #[derive(Debug, Clone)]
 pub struct ListRequest {
     /// The page.
     pub listing: Listing,
+    /// The life of the store that its start is of, when it has one.
+    pub epoch: Option<Epoch>,
     /// The members that are shown of each sensor; all when nothing is said.
     pub fields: Option<Fields>,
 }
@@ -207,9 +230,9 @@ impl ListRequest {
         }
     }
 
-    /// The same question as a query string, in one order and spelling, for the page that begins at `start`.
+    /// The same question as a query string, in one order and spelling, for the page that begins at `start` in this epoch.
     #[must_use]
-    pub fn query_string(&self, start: Option<&Start>) -> String {
+    pub fn query_string(&self, start: Option<&Start>, epoch: &Epoch) -> String {
         let Listing {
             filter,
             order,
@@ -242,7 +265,7 @@ impl ListRequest {
         add("radius_m", filter.near.map(|circle| number_text(circle.radius_m())));
         add("fields", self.fields.as_ref().map(ToString::to_string));
         add("count", count.then(|| "exact".to_owned()));
-        add("cursor", start.map(ToString::to_string));
+        add("cursor", start.map(|start| format!("{epoch}.{start}")));
         query
     }
 }
@@ -250,8 +273,9 @@ impl ListRequest {
 impl ListParameters {
     fn into_request(self, metadata: BTreeMap<String, String>) -> Result<ListRequest, String> {
         let order = self.sort.unwrap_or_default();
+        let (epoch, start) = self.cursor.map(|cursor| (cursor.epoch, cursor.start)).unzip();
         let elsewhere = |start: &Start| start.position().sort_key() != order.by;
-        if self.cursor.as_ref().is_some_and(elsewhere) {
+        if start.as_ref().is_some_and(elsewhere) {
             return Err(format!(
                 "cursor: it belongs to another sort than {order}; take it from a link"
             ));
@@ -287,12 +311,13 @@ impl ListParameters {
         let listing = Listing {
             filter,
             order,
-            start: self.cursor,
+            start,
             limit: self.limit.unwrap_or(DEFAULT_LIMIT),
             count: self.count.is_some(),
         };
         Ok(ListRequest {
             listing,
+            epoch,
             fields: self.fields,
         })
     }
@@ -342,13 +367,14 @@ mod tests {
     fn a_question_has_one_spelling() {
         let canonical = "limit=7&sort=-value&name=b*&kind=a%26b%20c&unit=%2525&status=inactive&metadata.a.b=x&metadata.room%3D=%C3%A9\
                          &value_min=-1.5&value_max=20&updated_since=2026-11-22T11:00:00.000Z&bbox=170,-10.5,-170,10&near=12.5,41\
-                         &radius_m=1000&fields=id,value&count=exact&cursor=value~1.5~01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90";
+                         &radius_m=1000&fields=id,value&count=exact&cursor=k3f7q2vt.value~1.5~01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90";
+        let epoch = "k3f7q2vt".parse().unwrap();
         let request = ListRequest::read(canonical).unwrap();
-        assert_eq!(request.query_string(request.listing.start.as_ref()), canonical);
-        let other = "cursor=value~15e-1~01936F0E-7C1B-7D61-9D0E-2F1C3B5A7E90&count=exact&fields=value,id&near=12.50,41.0&bbox=170,-10.5,-170,1e1\
+        assert_eq!(request.query_string(request.listing.start.as_ref(), &epoch), canonical);
+        let other = "cursor=k3f7q2vt.value~15e-1~01936F0E-7C1B-7D61-9D0E-2F1C3B5A7E90&count=exact&fields=value,id&near=12.50,41.0&bbox=170,-10.5,-170,1e1\
                      &updated_since=2026-11-22T12:00:00.0009%2B01:00&value_max=20.0&value_min=-15e-1&metadata.room%3d=%c3%a9&metadata%2Ea.b=x\
                      &status=inactive&unit=%2525&kind=a%26b+c&name=b%2A&sort=-value&limit=07";
         let request = ListRequest::read(other).unwrap();
-        assert_eq!(request.query_string(request.listing.start.as_ref()), canonical);
+        assert_eq!(request.query_string(request.listing.start.as_ref(), &epoch), canonical);
     }
 }
