@@ -275,7 +275,9 @@ async fn a_backup_or_a_restore_that_is_interrupted_leaves_nothing_behind() {
         let mut child = slow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         eventually("the copy is under way", || {
             assert!(child.try_wait().unwrap().is_none(), "{arguments:?} is over");
-            let is_there = names().iter().any(is_under_way);
+            // SQLite has it open, and writes.
+            let is_filled = |name: &String| fs::metadata(folder.path().join(name)).is_ok_and(|found| found.len() > 0);
+            let is_there = names().iter().any(|name| is_under_way(name) && is_filled(name));
             async move { is_there }
         })
         .await;
