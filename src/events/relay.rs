@@ -59,6 +59,7 @@ const SAVE_INTERVAL: Duration = Duration::from_millis(250);
 const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A connection that has lived for so long was a good one, also when there was nothing to publish.
 const LONG_LIFE: Duration = Duration::from_secs(10);
+const NO_CONNECTION: &str = "no connection to the broker";
 /// What the farewell takes of the time in which to stop.
 const FAREWELL_RESERVE: Duration = Duration::from_secs(2);
 
@@ -136,7 +137,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
             Ok(connection) => connection,
             Err(reason) => {
                 self.is_lost_at_once = false;
-                self.report(&reason);
+                self.report(NO_CONNECTION, &reason);
                 return Attempt::NobodyThere;
             }
         };
@@ -156,11 +157,8 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
                 self.status.disconnected(None);
                 Attempt::Stopped
             }
-            Ending::Lost(reason) | Ending::NotNow(reason) => {
-                self.is_lost_at_once = self.trouble.is_present();
-                self.report(&reason);
-                Attempt::Failed
-            }
+            Ending::Lost(reason) => self.failed(NO_CONNECTION, &reason),
+            Ending::NotNow(reason) => self.failed("the broker takes nothing now", &reason),
         }
     }
 
@@ -181,16 +179,19 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
         life.await
     }
 
-    fn report(&mut self, reason: &str) {
+    fn failed(&mut self, what: &str, reason: &str) -> Attempt {
+        self.is_lost_at_once = self.trouble.is_present();
+        self.report(what, reason);
+        Attempt::Failed
+    }
+
+    fn report(&mut self, what: &str, reason: &str) {
         let account = self.trouble.again(reason);
         let (attempts, for_seconds) = (account.attempts, account.for_seconds);
         if account.is_news {
-            warn!(
-                reason,
-                attempts, for_seconds, "no connection to the broker; events wait in the log"
-            );
+            warn!(reason, attempts, for_seconds, "{what}; events wait in the log");
         } else {
-            debug!(reason, attempts, for_seconds, "no connection to the broker");
+            debug!(reason, attempts, for_seconds, "{what}");
         }
         self.status.disconnected(Some(reason));
     }
