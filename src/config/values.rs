@@ -22,7 +22,7 @@ const MAX_TOPIC_PREFIX_BYTES: usize = 256;
 
 pub(super) fn bind_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        "an IP address and a port are allowed, e.g. 127.0.0.1:8001 or [::1]:8001; port 0 lets the system choose"
+        "an IP address and a port are allowed, e.g. 127.0.0.1:8000 or [::1]:8000; port 0 lets the system choose"
             .to_owned()
     })
 }

@@ -173,10 +173,9 @@ pub struct ProblemForm<'a> {
     /// What is wrong with this request, and what to do.
     #[schema(example = "1 member breaks a rule; see errors")]
     detail: &'a str,
-    /// The path that was requested.
-    // Only what is no request has none.
+    /// The path that was requested; of what is no request there is none.
     #[serde(skip_serializing_if = "str::is_empty")]
-    #[schema(format = "uri-reference", required = true, example = "/sensors")]
+    #[schema(format = "uri-reference", required = false, example = "/sensors")]
     instance: &'a str,
     /// Every member that is wrong; on 422.
     #[serde(skip_serializing_if = "Vec::is_empty")]

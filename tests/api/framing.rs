@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::{RawAnswer, Service, exchange, exchange_many};
@@ -299,6 +301,39 @@ async fn a_delete_whose_body_is_cut_off_malformed_or_too_large_is_not_done() {
     let whole = "DELETE /sensors/s1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
     let said = conversation(&service, whole).await;
     assert!(said.starts_with("HTTP/1.1 204"), "{said}");
+    service.finish().await;
+}
+
+/// The framework alone would wait for the rest for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_not_needed_holds_a_connection_for_a_moment_only() {
+    let service = Service::start_with(|config| config.http.limits.body_timeout = Duration::from_millis(300)).await;
+    service.create(&json!({"name": "s1"})).await;
+    let head = |method: &str, path: &str, field: &str| {
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{field}\r\n\r\n")
+    };
+    for (request, status) in [
+        (head("GET", "/sensors/s1", "Transfer-Encoding: chunked"), 200),
+        (head("GET", "/sensors", "Transfer-Encoding: chunked") + "2\r\n{", 200),
+        (
+            head("GET", "/nope", "Transfer-Encoding: chunked") + "0\r\nX: y\n\r\n",
+            404,
+        ),
+        (head("GET", "/health/live", "Content-Length: 5") + "12", 200),
+        (head("DELETE", "/sensors/s1", "Transfer-Encoding: chunked"), 408),
+        (
+            head("PATCH", "/sensors/s1", "Transfer-Encoding: chunked") + "1\r\n{\r\n",
+            408,
+        ),
+        (
+            head("PATCH", "/sensors/s1", "Transfer-Encoding: chunked") + "0\r\nX: y\n\r\n",
+            400,
+        ),
+    ] {
+        let said = tokio::time::timeout(Duration::from_secs(30), conversation(&service, &request)).await;
+        let said = said.unwrap_or_else(|_| panic!("it waits for ever: {request}"));
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {said}");
+    }
     service.finish().await;
 }
 

@@ -5,16 +5,19 @@
 //!   no parser takes ([`place`]).
 //! * It does what comes after a request that says `Connection: close` (§9.6): that is not shown to it.
 //! * It reads ahead, and then answers one request as the next one wants it: it is shown one at a time ([`turns`]).
+//! * It waits for ever for the rest of a body in chunks whose request has its answer: the rest has [`LATE_BODY_LIMIT`].
 //! * What it refuses, it answers without a problem document: that is put in ([`refusal`]).
 
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_http::Extensions;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use place::Place;
 pub use refusal::Refusals;
@@ -33,10 +36,15 @@ pub struct StrictFraming<S> {
     turns: Rc<Turns>,
     /// What was read, and is the next request's.
     held: BytesMut,
+    /// Runs while the rest of a body is waited for that nobody needs any more.
+    late_body: Option<Pin<Box<Sleep>>>,
     refusals: Rc<Refusals>,
-    /// What is left to write of a refusal.
-    refusal: Bytes,
+    /// What is left to write of a refusal that is being written.
+    refusal: Option<Bytes>,
 }
+
+/// What is left of a body may take so long when its request has its answer, before the connection ends.
+const LATE_BODY_LIMIT: Duration = Duration::from_secs(1);
 
 impl<S> StrictFraming<S> {
     /// Watches `stream`.
@@ -46,8 +54,9 @@ impl<S> StrictFraming<S> {
             place: Place::Between,
             turns: Rc::default(),
             held: BytesMut::new(),
+            late_body: None,
             refusals,
-            refusal: Bytes::new(),
+            refusal: None,
         }
     }
 
@@ -56,12 +65,26 @@ impl<S> StrictFraming<S> {
         connection.insert(Rc::clone(&self.turns));
     }
 
+    /// Resolves when the rest of a body has not come in time.
+    fn poll_late_body(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.place.is_in_body() {
+            self.late_body = None;
+            return Poll::Pending;
+        }
+        if self.turns.is_taken() {
+            self.turns.wait(context.waker());
+            return Poll::Pending;
+        }
+        let late_body = self.late_body.get_or_insert_with(|| Box::pin(sleep(LATE_BODY_LIMIT)));
+        late_body.as_mut().poll(context)
+    }
+
     /// Gives how many of the bytes are for the parser now.
     fn check(&mut self, bytes: &mut [u8]) -> usize {
         let mut checked = 0;
         while checked < bytes.len() {
             match &self.place {
-                Place::Over => break,
+                Place::Refused | Place::Over => break,
                 Place::Between if self.turns.is_taken() => break,
                 _ => {}
             }
@@ -82,9 +105,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictFraming<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
+            if matches!(self.place, Place::Refused) {
+                // The end: a body that is malformed is one that does not come.
+                return Poll::Ready(Ok(()));
+            }
             if self.held.is_empty() {
                 let before = buffer.filled().len();
-                ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+                let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) else {
+                    return self.poll_late_body(context).map(Ok);
+                };
+                read?;
                 let read = &mut buffer.filled_mut()[before..];
                 if read.is_empty() {
                     return Poll::Ready(Ok(()));
@@ -106,50 +136,47 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictFraming<S> {
                     return Poll::Ready(Ok(()));
                 }
             }
-            if matches!(self.place, Place::Over) {
-                self.held.clear();
-            } else {
-                self.turns.wait(context.waker());
-                return Poll::Pending;
+            match self.place {
+                Place::Refused => {}
+                Place::Over => self.held.clear(),
+                _ => {
+                    self.turns.wait(context.waker());
+                    return Poll::Pending;
+                }
             }
         }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> StrictFraming<S> {
-    /// Writes what is left of a refusal.
-    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.refusal.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.refusal))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.refusal.advance(written);
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for StrictFraming<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_refusal(context))?;
-        match refusal::begins_at(bytes) {
-            None => Pin::new(&mut self.stream).poll_write(context, bytes),
-            Some(0) => {
-                self.refusal = self.refusals.with_document(bytes);
-                Poll::Ready(Ok(bytes.len()))
+        let this = &mut *self;
+        // Another protocol has bytes of its own.
+        let is_http = !matches!(this.place, Place::Unfollowed);
+        if this.refusal.is_none() {
+            match refusal::begins_at(bytes).filter(|_| is_http) {
+                None => return Pin::new(&mut this.stream).poll_write(context, bytes),
+                Some(0) => this.refusal = Some(this.refusals.with_document(bytes)),
+                Some(earlier) => return Pin::new(&mut this.stream).poll_write(context, &bytes[..earlier]),
             }
-            Some(earlier) => Pin::new(&mut self.stream).poll_write(context, &bytes[..earlier]),
         }
+        // Until all of it is written, the same bytes come again.
+        while let Some(rest) = this.refusal.as_mut().filter(|rest| !rest.is_empty()) {
+            let written = ready!(Pin::new(&mut this.stream).poll_write(context, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            rest.advance(written);
+        }
+        this.refusal = None;
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_refusal(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_refusal(context))?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
@@ -189,6 +216,7 @@ mod tests {
             "PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\n\n\n\r\n0A\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\nGET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nUpgrade: WebSocket\r\n\r\n\n\nwhatever",
+            "GET / HTTP/1.1\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n\n\nwhatever",
         ] {
             assert_eq!(read(text).await, text);
         }
@@ -231,12 +259,17 @@ mod tests {
             "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: x, close\r\n\r\n",
             "PUT / HTTP/1.1\r\nConnection: close\r\nContent-Length: 3\r\n\r\na\nb",
             "PUT / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+            "GET / HTTP/1.0\r\n\r\n",
         ] {
             let more = format!("{last}DELETE / HTTP/1.1\r\n\r\n");
             assert_eq!(read(&more).await, last);
         }
-        let open = "GET / HTTP/1.1\r\nConnection: keep-alive\r\nX: close\r\n\r\nGET / HTTP/1.1\r\n\r\n";
-        assert_eq!(read(open).await, open);
+        for open in [
+            "GET / HTTP/1.1\r\nConnection: keep-alive\r\nX: close\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+        ] {
+            assert_eq!(read(open).await, open);
+        }
     }
 
     #[tokio::test]
@@ -249,6 +282,8 @@ mod tests {
             "PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\n\n",
             "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\n\n",
             "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
+            "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\r\n",
+            "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nUpgrade: websocket\r\n\r\n0\r\n\r\nGET / HTTP/1.1\n\n",
             "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\n{}\r\n0\r\n\r\n",
             &format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{zeros}2\r\n{{}}\r\n0\r\n\r\n"),
             &format!("PUT / HTTP/1.1\r\nContent-Length: {zeros}2\r\n\r\n{{}}"),

@@ -19,23 +19,24 @@ pub(super) enum Place {
     Trailer { line: Line, is_last: bool },
     /// In another protocol.
     Unfollowed,
-    /// After the last request, or after what no parser takes.
+    /// After what no parser takes.
+    Refused,
+    /// After the last request.
     Over,
 }
 
 /// What a head says of what comes after it.
-#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is said by itself")]
+#[derive(Debug, Default)]
 pub(super) struct After {
-    body: Body,
-    is_last: bool,
+    /// Its first line was read.
     is_begun: bool,
-}
-
-#[derive(Debug)]
-enum Body {
-    Length(u64),
-    Chunked,
-    OtherProtocol,
+    is_http_1_0: bool,
+    is_chunked: bool,
+    is_websocket: bool,
+    length: u64,
+    closes: bool,
+    keeps_alive: bool,
 }
 
 /// The beginning of a line, and its last byte, which has to be the CR before the LF.
@@ -56,7 +57,7 @@ impl Place {
             Self::Between => {
                 *self = Self::Head {
                     line: Line::new(),
-                    after: After::new(),
+                    after: After::default(),
                 };
                 self.go_on(bytes)
             }
@@ -85,27 +86,42 @@ impl Place {
                 line.keep(&bytes[..end]);
                 if let Err(Malformed) = self.end_line() {
                     bytes[end] = 0;
-                    *self = Self::Over;
+                    *self = Self::Refused;
                 }
                 end + 1
             }
-            Self::Unfollowed | Self::Over => bytes.len(),
+            Self::Unfollowed | Self::Refused | Self::Over => bytes.len(),
         }
+    }
+
+    /// Whether some of a body is still to come.
+    pub(super) fn is_in_body(&self) -> bool {
+        matches!(
+            self,
+            Self::Body { .. } | Self::ChunkSize { .. } | Self::Chunk { .. } | Self::Trailer { .. }
+        )
     }
 
     /// Draws the conclusion from a line that is complete.
     fn end_line(&mut self) -> Result<(), Malformed> {
         let next = match self {
             Self::Head { line, after } => {
-                let is_empty = line.end()?.is_empty();
-                if is_empty && after.is_begun {
-                    Some(after.place())
-                } else {
-                    // An empty line before a request is passed over (RFC 9112 §2.2).
-                    after.is_begun |= !is_empty;
-                    after.learn(line)?;
-                    line.clear();
-                    None
+                let text = line.end()?;
+                match (text.is_empty(), after.is_begun) {
+                    (true, true) => Some(after.place()),
+                    // Passed over before a request (RFC 9112 §2.2).
+                    (true, false) => None,
+                    (false, false) => {
+                        after.is_begun = true;
+                        after.is_http_1_0 = text.ends_with(b"0");
+                        line.clear();
+                        None
+                    }
+                    (false, true) => {
+                        after.learn(line)?;
+                        line.clear();
+                        None
+                    }
                 }
             }
             Self::ChunkSize { line, is_last } => {
@@ -183,15 +199,7 @@ impl Line {
 }
 
 impl After {
-    fn new() -> Self {
-        Self {
-            body: Body::Length(0),
-            is_last: false,
-            is_begun: false,
-        }
-    }
-
-    /// Takes what a line of a head says of it.
+    /// Takes what a field of a head says of it.
     fn learn(&mut self, line: &Line) -> Result<(), Malformed> {
         let field = std::str::from_utf8(&line.0).ok().and_then(|text| text.split_once(':'));
         let Some((name, value)) = field else { return Ok(()) };
@@ -201,31 +209,37 @@ impl After {
                 return Err(Malformed);
             }
             // What is no length, and a length beside chunks, is refused by the parser.
-            self.body = Body::Length(value.parse().unwrap_or(0));
+            self.length = value.parse().unwrap_or(0);
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            self.body = Body::Chunked;
+            self.is_chunked = true;
         } else if name.eq_ignore_ascii_case("upgrade") {
-            if value.eq_ignore_ascii_case("websocket") {
-                self.body = Body::OtherProtocol;
-            }
+            self.is_websocket |= value.eq_ignore_ascii_case("websocket");
         } else if name.eq_ignore_ascii_case("connection") {
-            let mut options = value.split(',').map(str::trim);
-            self.is_last |= options.any(|option| option.eq_ignore_ascii_case("close"));
+            for option in value.split(',').map(str::trim) {
+                self.closes |= option.eq_ignore_ascii_case("close");
+                self.keeps_alive |= option.eq_ignore_ascii_case("keep-alive");
+            }
         }
         Ok(())
     }
 
-    /// What comes after the head.
+    /// What comes after the head, as the parser sees it: chunks before another protocol, and that before a length.
     fn place(&self) -> Place {
-        let is_last = self.is_last;
-        match self.body {
-            Body::Length(0) => Place::after_request(is_last),
-            Body::Length(left) => Place::Body { left, is_last },
-            Body::Chunked => Place::ChunkSize {
+        let is_last = self.closes || (self.is_http_1_0 && !self.keeps_alive);
+        if self.is_chunked {
+            Place::ChunkSize {
                 line: Line::new(),
                 is_last,
-            },
-            Body::OtherProtocol => Place::Unfollowed,
+            }
+        } else if self.is_websocket {
+            Place::Unfollowed
+        } else if self.length > 0 {
+            Place::Body {
+                left: self.length,
+                is_last,
+            }
+        } else {
+            Place::after_request(is_last)
         }
     }
 }

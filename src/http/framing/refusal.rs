@@ -74,8 +74,13 @@ impl Refusals {
         self.metrics.observe("", None, status.as_u16(), Duration::ZERO);
         let line = &bare[..bare.len() - rest.len()];
         let others = rest.strip_prefix(NO_BODY).unwrap_or_default();
+        // The parser says so of a first request alone.
+        let close = match memmem::find(others, b"connection: close\r\n") {
+            Some(_) => "",
+            None => "connection: close\r\n",
+        };
         let headers = format!(
-            "\r\ncontent-length: {}\r\ncontent-type: {MEDIA_TYPE}\r\nx-content-type-options: nosniff\r\nx-request-id: {request_id}\r\n",
+            "\r\ncontent-length: {}\r\ncontent-type: {MEDIA_TYPE}\r\nx-content-type-options: nosniff\r\nx-request-id: {request_id}\r\n{close}",
             document.len()
         );
         [line, headers.as_bytes(), others, &document].concat().into()
