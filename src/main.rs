@@ -84,9 +84,11 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
 }
 
 fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Runtime::new()
-        .context("the runtime cannot be started")?
-        .block_on(task)
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let outcome = runtime.block_on(task);
+    // What is left has no end of its own: a name is looked up for as long as its servers do not answer.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Gives the task up at SIGINT and SIGTERM, so that it leaves no files behind.

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,8 +12,8 @@ pub(super) struct Trouble {
 struct Present {
     since: Instant,
     attempts: u64,
-    reason: String,
-    told_at: Instant,
+    /// When each of the last reasons was told.
+    told: VecDeque<(String, Instant)>,
 }
 
 /// How often it went wrong, and for how long, up to now.
@@ -24,23 +25,25 @@ pub(super) struct Account {
 }
 
 const REMINDER_INTERVAL: Duration = Duration::from_mins(1);
+/// So many reasons may come in turn without being news each time.
+const REASONS: usize = 4;
 
 impl Trouble {
     /// It went wrong for this reason.
     pub(super) fn again(&mut self, reason: &str) -> Account {
         let now = Instant::now();
-        let is_first = self.present.is_none();
         let present = self.present.get_or_insert_with(|| Present {
             since: now,
             attempts: 0,
-            reason: reason.to_owned(),
-            told_at: now,
+            told: VecDeque::new(),
         });
         present.attempts += 1;
-        let is_news = is_first || present.reason != reason || now - present.told_at >= REMINDER_INTERVAL;
+        let told = &mut present.told;
+        told.retain(|(_, at)| now - *at < REMINDER_INTERVAL);
+        let is_news = told.iter().all(|(other, _)| other != reason);
         if is_news {
-            reason.clone_into(&mut present.reason);
-            present.told_at = now;
+            told.truncate(REASONS - 1);
+            told.push_front((reason.to_owned(), now));
         }
         Account {
             attempts: present.attempts,
@@ -71,14 +74,19 @@ mod tests {
         let mut trouble = Trouble::default();
         let mut news = Vec::new();
         for second in 0..150 {
-            let reason = if second < 10 { "refused" } else { "no answer" };
+            let reason = match second {
+                0..10 => "refused",
+                // Told by whom it was noticed first.
+                20..40 if second % 2 == 0 => "connection lost",
+                _ => "no answer",
+            };
             let account = trouble.again(reason);
             if account.is_news {
                 news.push((account.attempts, account.for_seconds));
             }
             advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(news, [(1, 0), (11, 10), (71, 70), (131, 130)]);
+        assert_eq!(news, [(1, 0), (11, 10), (21, 20), (71, 70), (131, 130)]);
         trouble.is_over();
         let account = trouble.again("no answer");
         assert!(account.is_news && account.attempts == 1 && account.for_seconds == 0);

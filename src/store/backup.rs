@@ -45,6 +45,9 @@ pub enum BackupError {
     /// The file is the store that it was to replace.
     #[error("{0} is the store itself; a backup of it is needed")]
     Itself(PathBuf),
+    /// The file has the name of the one that is to be made.
+    #[error("{0} is in the way of what is to be made: give it another name")]
+    InTheWay(PathBuf),
     /// The backup is not whole.
     #[error("{path} is damaged: {complaint}")]
     Damaged {
@@ -198,6 +201,9 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
     // A link stays, and what it leads to is replaced: beside that, where the name can change in one step.
     let path = &real_path(path);
     let next = path.with_added_extension("restoring");
+    if FileId::of(copy).is_ok_and(|file| FileId::of(&next).is_ok_and(|next| next == file)) {
+        return Err(BackupError::InTheWay(copy.to_owned()));
+    }
     remove_database(&next)?;
     let leftover = Leftover(&next);
     let made = make_next(copy, &next).await;

@@ -276,7 +276,10 @@ pub(super) fn as_it_is(
             current,
             after_others,
         } => {
-            let there = stored_sensor(connection, target)??.as_ref().map(state_of);
+            let there = match stored_sensor(connection, target)? {
+                Ok(there) => there.as_ref().map(state_of),
+                Err(damaged) => return Ok(damaged.into()),
+            };
             let was_there = std::mem::replace(current, there);
             *after_others = match refusal {
                 Refusal::ListPreconditionFailed(_, head) => {

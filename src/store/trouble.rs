@@ -49,11 +49,11 @@ impl Trouble {
         *last = Some((Instant::now(), error.clone()));
     }
 
-    /// A group was committed. Without a change in it that proves little, but that the file is in its place.
+    /// A group was committed. Without a change in it that proves little, but that the file is in its place and nobody else's.
     pub(super) fn committed(&self, has_changes: bool) {
         let mut last = self.last();
-        let is_misplaced = matches!(&*last, Some((_, StoreError::Misplaced(_))));
-        if (has_changes || is_misplaced) && last.take().is_some() {
+        let is_over = matches!(&*last, Some((_, StoreError::Misplaced(_) | StoreError::Locked)));
+        if (has_changes || is_over) && last.take().is_some() {
             tracing::info!("writing works again");
         }
     }
