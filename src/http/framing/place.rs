@@ -39,9 +39,13 @@ pub(super) struct After {
     keeps_alive: bool,
 }
 
-/// The beginning of a line, and its last byte, which has to be the CR before the LF.
+/// The beginning of a line, and its last two bytes, of which the second has to be the CR before the LF.
 #[derive(Debug)]
-pub(super) struct Line(Vec<u8>);
+pub(super) struct Line {
+    start: Vec<u8>,
+    is_cut: bool,
+    last: [u8; 2],
+}
 
 /// What is no line that is understood: it must not be taken for one by anybody else.
 struct Malformed;
@@ -106,14 +110,17 @@ impl Place {
     fn end_line(&mut self) -> Result<(), Malformed> {
         let next = match self {
             Self::Head { line, after } => {
-                let text = line.end()?;
-                match (text.is_empty(), after.is_begun) {
+                let is_empty = line.end()?.is_empty();
+                match (is_empty, after.is_begun) {
                     (true, true) => Some(after.place()),
                     // Passed over before a request (RFC 9112 §2.2).
-                    (true, false) => None,
+                    (true, false) => {
+                        line.clear();
+                        None
+                    }
                     (false, false) => {
                         after.is_begun = true;
-                        after.is_http_1_0 = text.ends_with(b"0");
+                        after.is_http_1_0 = line.is_of_http_1_0();
                         line.clear();
                         None
                     }
@@ -164,48 +171,57 @@ fn pass(left: &mut u64, bytes: &[u8]) -> usize {
 
 impl Line {
     fn new() -> Self {
-        Self(Vec::with_capacity(MAX_LINE_BYTES))
+        Self {
+            start: Vec::with_capacity(MAX_LINE_BYTES),
+            is_cut: false,
+            last: [0; 2],
+        }
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        self.start.clear();
+        self.is_cut = false;
     }
 
     /// Adds to the line.
     fn keep(&mut self, text: &[u8]) {
-        let Some((last, text)) = text.split_last() else {
-            return;
-        };
-        if self.0.len() == MAX_LINE_BYTES {
-            self.0.pop();
+        let room = (MAX_LINE_BYTES - self.start.len()).min(text.len());
+        self.start.extend_from_slice(&text[..room]);
+        self.is_cut |= room < text.len();
+        match text {
+            [.., before, last] => self.last = [*before, *last],
+            [last] => self.last = [self.last[1], *last],
+            [] => {}
         }
-        let room = MAX_LINE_BYTES - 1 - self.0.len();
-        self.0.extend_from_slice(&text[..text.len().min(room)]);
-        self.0.push(*last);
     }
 
     /// What was kept of a line that has come to its end, without that.
     fn end(&mut self) -> Result<&[u8], Malformed> {
-        match self.0.pop() {
-            Some(b'\r') => Ok(&self.0),
-            _ => Err(Malformed),
+        if self.last[1] != b'\r' || self.start.is_empty() {
+            return Err(Malformed);
         }
+        if !self.is_cut {
+            self.start.pop();
+        }
+        Ok(&self.start)
     }
 
-    /// Whether some of a line that has come to its end was not kept, or may not have been.
-    fn is_cut(&self) -> bool {
-        self.0.len() + 1 == MAX_LINE_BYTES
+    /// Whether a request line that has come to its end is one of HTTP/1.0.
+    fn is_of_http_1_0(&self) -> bool {
+        self.last[0] == b'0'
     }
 }
 
 impl After {
     /// Takes what a field of a head says of it.
     fn learn(&mut self, line: &Line) -> Result<(), Malformed> {
-        let field = std::str::from_utf8(&line.0).ok().and_then(|text| text.split_once(':'));
+        let field = std::str::from_utf8(&line.start)
+            .ok()
+            .and_then(|text| text.split_once(':'));
         let Some((name, value)) = field else { return Ok(()) };
         let value = value.trim();
         if name.eq_ignore_ascii_case("content-length") {
-            if line.is_cut() {
+            if line.is_cut {
                 return Err(Malformed);
             }
             // What is no length, and a length beside chunks, is refused by the parser.
@@ -247,11 +263,11 @@ impl After {
 /// The size that a line before a chunk tells (RFC 9112 §7.1): hexadecimal digits, and perhaps an extension.
 fn chunk_size(line: &mut Line) -> Result<u64, Malformed> {
     line.end()?;
-    let end = line.0.iter().position(|byte| *byte == b';');
-    if end.is_none() && line.is_cut() {
+    let end = line.start.iter().position(|byte| *byte == b';');
+    if end.is_none() && line.is_cut {
         return Err(Malformed);
     }
-    let digits = &line.0[..end.unwrap_or(line.0.len())];
+    let digits = &line.start[..end.unwrap_or(line.start.len())];
     let digits = std::str::from_utf8(digits).map_err(|_| Malformed)?;
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Malformed);
