@@ -328,6 +328,11 @@ async fn a_page_of_another_life_of_the_store_is_410_and_leads_to_the_first() {
     assert_eq!((&gone["epoch"], &gone["oldest"]), (&json!(epoch), &json!(1)));
     let first = service.follow(&link(&gone, "first").unwrap()).await.expect(200).json();
     assert_eq!(first["items"], page["items"]);
+    let second = service.follow(&next).await.expect(200).json();
+    let by_place_alone = next.replace(&format!("{epoch}."), "");
+    assert_ne!(by_place_alone, next);
+    let page = service.follow(&by_place_alone).await.expect(200).json();
+    assert_eq!(page["items"], second["items"]);
     service.finish().await;
 }
 

@@ -90,7 +90,8 @@ def filter_query(context, query):
 
 
 def is_consistent(query):
-    place = str(query.get("cursor", "")).split(".", 1)[-1].removeprefix("before~").split("~")
+    cursor = re.sub("^[a-z2-7]{8}[.]", "", str(query.get("cursor", "")))
+    place = cursor.removeprefix("before~").split("~")
     if "cursor" in query and place[0] != str(query.get("sort", "id")).removeprefix("-"):
         return False
     if place[0] in ("id", "created_at", "value") and not is_uuid(place[-1]):

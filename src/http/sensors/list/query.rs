@@ -53,7 +53,7 @@ pub struct ListParameters {
     limit: Option<u32>,
     /// Where the page starts; from the `next` or `prev` link of a page with the same `sort`.
     #[serde(deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[a-z2-7]{8}[.](before~)?(id~[0-9a-fA-F-]{36}|name~[A-Za-z0-9][A-Za-z0-9._-]{0,63}|created_at~-?[0-9]{1,15}~[0-9a-fA-F-]{36}|updated_at~-?[0-9]{1,15}~[1-9][0-9]{0,17}|value~-?(0|[1-9][0-9]{0,15})([.][0-9]{1,17})?(e[+-]?[1-9][0-9]{0,2})?~[0-9a-fA-F-]{36})$", nullable = false, example = "k3f7q2vt.name~boiler-0")]
+    #[param(value_type = Option<String>, pattern = "^([a-z2-7]{8}[.])?(before~)?(id~[0-9a-fA-F-]{36}|name~[A-Za-z0-9][A-Za-z0-9._-]{0,63}|created_at~-?[0-9]{1,15}~[0-9a-fA-F-]{36}|updated_at~-?[0-9]{1,15}~[1-9][0-9]{0,17}|value~-?(0|[1-9][0-9]{0,15})([.][0-9]{1,17})?(e[+-]?[1-9][0-9]{0,2})?~[0-9a-fA-F-]{36})$", nullable = false, example = "name~boiler-0")]
     cursor: Option<PageCursor>,
     /// The order: `id`, `name`, `created_at`, `updated_at` or `value`, with a `-` before it for descending. `value` lists only
     /// the sensors whose value is a number.
@@ -152,10 +152,10 @@ impl IntoParams for MetadataParameters {
     }
 }
 
-/// Where a page starts, and in which life of the store that was said: `{epoch}.{place}`.
+/// Where a page starts, and in which life of the store that was said: `{epoch}.{place}`. A place alone is one in the present life.
 #[derive(Debug, Clone)]
 struct PageCursor {
-    epoch: Epoch,
+    epoch: Option<Epoch>,
     start: Start,
 }
 
@@ -163,10 +163,12 @@ impl FromStr for PageCursor {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "take it from the next or prev link of a page";
-        let (epoch, place) = text.split_once('.').ok_or(SHAPE)?;
+        // No place begins with what could be an epoch.
+        let parts = text.split_once('.');
+        let parts = parts.and_then(|(epoch, place)| Some((epoch.parse().ok()?, place)));
+        let (epoch, place) = parts.map_or((None, text), |(epoch, place)| (Some(epoch), place));
         Ok(Self {
-            epoch: epoch.parse().map_err(|_| SHAPE)?,
+            epoch,
             start: place.parse()?,
         })
     }
@@ -177,7 +179,7 @@ impl FromStr for PageCursor {
 pub struct ListRequest {
     /// The page.
     pub listing: Listing,
-    /// The life of the store that its start is of, when it has one.
+    /// The life of the store that its start is of, when that was said.
     pub epoch: Option<Epoch>,
     /// The members that are shown of each sensor; all when nothing is said.
     pub fields: Option<Fields>,
@@ -274,6 +276,7 @@ impl ListParameters {
     fn into_request(self, metadata: BTreeMap<String, String>) -> Result<ListRequest, String> {
         let order = self.sort.unwrap_or_default();
         let (epoch, start) = self.cursor.map(|cursor| (cursor.epoch, cursor.start)).unzip();
+        let epoch = epoch.flatten();
         let elsewhere = |start: &Start| start.position().sort_key() != order.by;
         if start.as_ref().is_some_and(elsewhere) {
             return Err(format!(
