@@ -193,15 +193,15 @@ async fn head_of(copy: &Path) -> sqlx::Result<Revision> {
 /// When the store is in use, when `copy` is no whole database of ours, or when the files cannot be written. Until the
 /// last step, the new name of a complete file, the store is what it was.
 pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> {
-    // By whatever name. Its events would be gone, and so what is not published yet.
-    if FileId::of(copy).is_ok_and(|file| FileId::of(path).is_ok_and(|store| store == file)) {
+    // Its events would be gone, and so what is not published yet.
+    if FileId::are_one(copy, path) {
         return Err(BackupError::Itself(copy.to_owned()));
     }
     let _lock = lock_to_replace(path)?;
     // A link stays, and what it leads to is replaced: beside that, where the name can change in one step.
     let path = &real_path(path);
     let next = path.with_added_extension("restoring");
-    if FileId::of(copy).is_ok_and(|file| FileId::of(&next).is_ok_and(|next| next == file)) {
+    if FileId::are_one(copy, &next) {
         return Err(BackupError::InTheWay(copy.to_owned()));
     }
     remove_database(&next)?;

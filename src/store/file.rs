@@ -27,6 +27,11 @@ impl FileId {
             inode: metadata.ino(),
         })
     }
+
+    /// Whether both paths lead to one file, by whatever name.
+    pub(super) fn are_one(path: &Path, other: &Path) -> bool {
+        Self::of(path).is_ok_and(|file| Self::of(other).is_ok_and(|other| other == file))
+    }
 }
 
 /// The file that the store was opened with. SQLite goes on with it whatever becomes of its name: what is committed after that is lost with
@@ -115,9 +120,8 @@ pub(super) fn lock_to_replace(path: &Path) -> Result<Lock, OpenError> {
 fn lock_beside(path: &Path) -> Result<File, OpenError> {
     // Before anything is made beside it.
     check_is_file(path)?;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(in_file(folder))?;
-    }
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(in_file(folder))?;
     let lock_path = lock_path(path);
     let file = open_lock(&lock_path).map_err(in_file(&lock_path))?;
     take(&file, &lock_path, path)?;

@@ -8,8 +8,8 @@ use super::{Record, Store, StoreError};
 use crate::domain::{Circle, Listing, Position, Revision, SortKey, Start, Timestamp};
 use crate::wire::link::LinkBase;
 
-/// A page ends after the sensor with which it has as much JSON as this: as XML it may be many times as long.
-const MAX_PAGE_BYTES: usize = 2 << 20;
+/// A page, of sensors or of events, ends after the one with which it has as much JSON as this: as XML it may be many times as long.
+pub const MAX_PAGE_BYTES: usize = 2 << 20;
 
 /// A page of sensors.
 #[derive(Debug, Clone)]

@@ -45,7 +45,7 @@ pub use batch::{BatchOutcome, Tell};
 pub use command::{Decide, Outcome};
 pub use error::{StoreError, WriteError};
 pub use history::{History, Past};
-pub use list::Page;
+pub use list::{MAX_PAGE_BYTES, Page};
 pub use metrics::StoreMetrics;
 pub use once::Once;
 pub use open::{OpenError, Schema, migrate};

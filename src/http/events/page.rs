@@ -9,12 +9,9 @@ use crate::domain::Cursor;
 use crate::events::{FeedError, Reader, Room};
 use crate::http::HttpState;
 use crate::http::problem::{self, Problem};
-use crate::store::StoredEvent;
+use crate::store::{MAX_PAGE_BYTES, StoredEvent};
 use crate::wire::link::Link;
 use crate::wire::page::EventPageForm;
-
-/// A page ends after the event with which its events have so many bytes, as a page of the list does.
-const MAX_PAGE_BYTES: usize = 2 << 20;
 
 /// A page, at once or, for a long poll, as soon as there is an event or the time is up.
 pub(super) async fn answer(asked: Asked, state: &HttpState) -> Result<HttpResponse, Problem> {

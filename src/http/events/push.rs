@@ -51,7 +51,7 @@ pub(super) enum End {
     Failed,
 }
 
-/// The most events in one piece, so that what a reader has not taken yet stays small.
+/// The most in one piece, so that what a reader has not taken yet stays small.
 const MAX_AT_ONCE: Room = Room {
     events: 32,
     bytes: 64 * 1024,
