@@ -42,7 +42,9 @@ pub(super) struct After {
 /// The beginning of a line, and its last two bytes, of which the second has to be the CR before the LF.
 #[derive(Debug)]
 pub(super) struct Line {
-    start: Vec<u8>,
+    start: [u8; MAX_LINE_BYTES],
+    /// How much of `start` is of the line.
+    kept: usize,
     is_cut: bool,
     last: [u8; 2],
 }
@@ -172,21 +174,23 @@ fn pass(left: &mut u64, bytes: &[u8]) -> usize {
 impl Line {
     fn new() -> Self {
         Self {
-            start: Vec::with_capacity(MAX_LINE_BYTES),
+            start: [0; MAX_LINE_BYTES],
+            kept: 0,
             is_cut: false,
             last: [0; 2],
         }
     }
 
     fn clear(&mut self) {
-        self.start.clear();
+        self.kept = 0;
         self.is_cut = false;
     }
 
     /// Adds to the line.
     fn keep(&mut self, text: &[u8]) {
-        let room = (MAX_LINE_BYTES - self.start.len()).min(text.len());
-        self.start.extend_from_slice(&text[..room]);
+        let room = (MAX_LINE_BYTES - self.kept).min(text.len());
+        self.start[self.kept..][..room].copy_from_slice(&text[..room]);
+        self.kept += room;
         self.is_cut |= room < text.len();
         match text {
             [.., before, last] => self.last = [*before, *last],
@@ -197,13 +201,18 @@ impl Line {
 
     /// What was kept of a line that has come to its end, without that.
     fn end(&mut self) -> Result<&[u8], Malformed> {
-        if self.last[1] != b'\r' || self.start.is_empty() {
+        if self.last[1] != b'\r' || self.kept == 0 {
             return Err(Malformed);
         }
         if !self.is_cut {
-            self.start.pop();
+            self.kept -= 1;
         }
-        Ok(&self.start)
+        Ok(self.start())
+    }
+
+    /// What was kept of the line.
+    fn start(&self) -> &[u8] {
+        &self.start[..self.kept]
     }
 
     /// Whether a request line that has come to its end is one of HTTP/1.0.
@@ -215,25 +224,26 @@ impl Line {
 impl After {
     /// Takes what a field of a head says of it.
     fn learn(&mut self, line: &Line) -> Result<(), Malformed> {
-        let field = std::str::from_utf8(&line.start)
-            .ok()
-            .and_then(|text| text.split_once(':'));
-        let Some((name, value)) = field else { return Ok(()) };
-        let value = value.trim();
-        if name.eq_ignore_ascii_case("content-length") {
+        let line_start = line.start();
+        let Some(colon) = memchr(b':', line_start) else {
+            return Ok(());
+        };
+        let (name, value) = (&line_start[..colon], line_start[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"content-length") {
             if line.is_cut {
                 return Err(Malformed);
             }
             // What is no length, and a length beside chunks, is refused by the parser.
-            self.length = value.parse().unwrap_or(0);
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            let digits = std::str::from_utf8(value).unwrap_or_default();
+            self.length = digits.parse().unwrap_or(0);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.is_chunked = true;
-        } else if name.eq_ignore_ascii_case("upgrade") {
-            self.is_websocket |= value.eq_ignore_ascii_case("websocket");
-        } else if name.eq_ignore_ascii_case("connection") {
-            for option in value.split(',').map(str::trim) {
-                self.closes |= option.eq_ignore_ascii_case("close");
-                self.keeps_alive |= option.eq_ignore_ascii_case("keep-alive");
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.is_websocket |= value.eq_ignore_ascii_case(b"websocket");
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                self.closes |= option.eq_ignore_ascii_case(b"close");
+                self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
         }
         Ok(())
@@ -263,11 +273,11 @@ impl After {
 /// The size that a line before a chunk tells (RFC 9112 §7.1): hexadecimal digits, and perhaps an extension.
 fn chunk_size(line: &mut Line) -> Result<u64, Malformed> {
     line.end()?;
-    let end = line.start.iter().position(|byte| *byte == b';');
+    let end = memchr(b';', line.start());
     if end.is_none() && line.is_cut {
         return Err(Malformed);
     }
-    let digits = &line.start[..end.unwrap_or(line.start.len())];
+    let digits = &line.start()[..end.unwrap_or(line.kept)];
     let digits = std::str::from_utf8(digits).map_err(|_| Malformed)?;
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Malformed);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::{memchr, memmem, memrchr_iter};
 
 use crate::clock;
 use crate::http::metrics::HttpMetrics;
@@ -31,16 +31,21 @@ pub(super) fn begins_at(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     let from = bytes.len().saturating_sub(MAX_BYTES);
-    let begin = from + memmem::rfind(&bytes[from..], b"HTTP/1.")?;
-    let (status, rest) = parts(&bytes[begin..])?;
-    (problem_of(status).is_some() && rest.starts_with(NO_BODY)).then_some(begin)
+    // Every 304 comes here, and has one of these letters, at its beginning.
+    let mut letters = memrchr_iter(b'H', &bytes[from..]).map(|letter| from + letter);
+    let begin = letters.find(|letter| bytes[*letter..].starts_with(b"HTTP/1."))?;
+    let answer = &bytes[begin..];
+    problem_of(status_of(answer)?)?;
+    rest_of(answer).starts_with(NO_BODY).then_some(begin)
 }
 
-/// The status, and what comes after the first line.
-fn parts(answer: &[u8]) -> Option<(StatusCode, &[u8])> {
-    let end = memmem::find(answer, b"\r\n")?;
-    let status = StatusCode::from_bytes(answer.get(STATUS)?).ok()?;
-    Some((status, &answer[end..]))
+fn status_of(answer: &[u8]) -> Option<StatusCode> {
+    StatusCode::from_bytes(answer.get(STATUS)?).ok()
+}
+
+/// What comes after the first line, with the end of that.
+fn rest_of(answer: &[u8]) -> &[u8] {
+    &answer[memchr(b'\r', answer).unwrap_or(answer.len())..]
 }
 
 fn problem_of(status: StatusCode) -> Option<Problem> {
@@ -64,9 +69,10 @@ impl Refusals {
 
     /// The refusal with its document.
     pub(super) fn with_document(&self, bare: &[u8]) -> Bytes {
-        let Some((status, rest)) = parts(bare) else {
+        let Some(status) = status_of(bare) else {
             return Bytes::copy_from_slice(bare);
         };
+        let rest = rest_of(bare);
         let document = problem_of(status).map(|problem| problem.document(&self.links, ""));
         let document = document.unwrap_or_default();
         let request_id = clock::new_request_id();
