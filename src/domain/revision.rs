@@ -36,6 +36,19 @@ impl fmt::Display for Revision {
     }
 }
 
+/// As it is written: in decimal digits, without zeros before them.
+impl FromStr for Revision {
+    type Err = &'static str;
+
+    fn from_str(digits: &str) -> Result<Self, Self::Err> {
+        let canonical = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+        let number = digits.parse().ok().filter(|_| canonical);
+        number
+            .map(Self)
+            .ok_or("a revision is digits, without zeros before them")
+    }
+}
+
 /// Which life of the store a revision belongs to: 8 lower-case base-32 characters (RFC 4648 §6), random, made with the
 /// database and changed by every restore.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,13 +108,9 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const SHAPE: &str = "a cursor is {epoch}.{revision}, e.g. k3f7q2vt.42";
         let (epoch, digits) = text.split_once('.').ok_or(SHAPE)?;
-        let canonical = !digits.is_empty()
-            && digits.bytes().all(|b| b.is_ascii_digit())
-            && (digits == "0" || !digits.starts_with('0'));
-        let number: i64 = digits.parse().ok().filter(|_| canonical).ok_or(SHAPE)?;
         Ok(Self {
             epoch: epoch.parse().map_err(|_| SHAPE)?,
-            revision: Revision::new(number),
+            revision: digits.parse().map_err(|_| SHAPE)?,
         })
     }
 }

@@ -1,13 +1,14 @@
 //! Conditional requests (RFC 9110 §13): entity tags to and from revisions.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderName, HeaderValue, HttpDate};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue, HttpDate};
 
 use super::HttpState;
 use super::coding::Coding;
 use super::variant::Variant;
-use crate::domain::{Cursor, Epoch, Precondition, Revision, Tags, Timestamp};
+use crate::domain::{Epoch, Precondition, Revision, Tags, Timestamp};
 
 /// The strong tag of a revision: `"{epoch}.{revision}"`.
 #[must_use]
@@ -18,7 +19,9 @@ pub fn etag(epoch: &Epoch, revision: Revision) -> HeaderValue {
 /// The strong tag of a representation of a revision: `"{epoch}.{revision}"` and a suffix.
 #[must_use]
 pub fn etag_of(epoch: &Epoch, revision: Revision, variant: Variant) -> HeaderValue {
-    let tag = format!("\"{epoch}.{revision}{variant}\"");
+    // Longer than any, so that it is made in one piece.
+    let mut tag = String::with_capacity(64);
+    let _ = write!(tag, "\"{epoch}.{revision}{variant}\"");
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
@@ -59,7 +62,7 @@ pub(super) fn precondition(headers: &HeaderMap, epoch: &Epoch, is_meant: impl Fn
     Precondition {
         // RFC 9110 §13.1.1: strong comparison, so that a weak tag never matches. Whoever has seen the state in any form has
         // seen it.
-        if_match: tags(headers, &header::IF_MATCH, epoch, |tag, _| !tag.weak),
+        if_match: tags(headers, &header::IF_MATCH, epoch, |is_weak, _| !is_weak),
         // §13.1.2: weak comparison. What is to be sent is of one form and coding; what is to be changed is of any.
         if_none_match: tags(headers, &header::IF_NONE_MATCH, epoch, |_, variant| is_meant(variant)),
         if_modified_since: instant(headers, &header::IF_MODIFIED_SINCE),
@@ -92,7 +95,7 @@ fn tags(
     headers: &HeaderMap,
     name: &HeaderName,
     epoch: &Epoch,
-    is_comparable: impl Fn(&EntityTag, Variant) -> bool,
+    is_comparable: impl Fn(bool, Variant) -> bool,
 ) -> Option<Tags> {
     let mut values = headers.get_all(name).peekable();
     values.peek()?;
@@ -106,10 +109,13 @@ fn tags(
         });
     }
     let revision = |item: &str| {
-        let tag: EntityTag = item.trim().parse().ok()?;
-        let (cursor, suffix) = tag.tag().split_at(tag.tag().find('-').unwrap_or(tag.tag().len()));
-        let (cursor, variant): (Cursor, _) = (cursor.parse().ok()?, Variant::of_suffix(suffix)?);
-        (is_comparable(&tag, variant) && cursor.epoch == *epoch).then_some(cursor.revision)
+        let item = item.trim();
+        let strong = item.strip_prefix("W/").unwrap_or(item);
+        let opaque = strong.strip_prefix('"')?.strip_suffix('"')?;
+        let rest = opaque.strip_prefix(epoch.as_str())?.strip_prefix('.')?;
+        let (revision, suffix) = rest.split_at(rest.find('-').unwrap_or(rest.len()));
+        let variant = Variant::of_suffix(suffix)?;
+        is_comparable(strong != item, variant).then_some(revision.parse().ok()?)
     };
     let items = fields.iter().flat_map(|field| field.split(','));
     Some(Tags::Revisions(items.filter_map(revision).collect()))
