@@ -8,6 +8,14 @@ use super::{batch, documents, entry, events, health, metrics, problem_pages, sen
 
 /// Every route of the service but the pages below `/docs`.
 pub fn configure(routes: &mut ServiceConfig) {
+    // PATCH, PUT, DELETE, GET /sensors/{sensor}. A route is found by trying one after the other, and each with a parameter is an
+    // expression to match: the one that is asked for most comes first (a plain GET needs none).
+    routes.service(sensors::patch::patch);
+    routes.service(sensors::replace::replace);
+    routes.service(sensors::delete::remove);
+    routes.service(sensors::read::read);
+    routes.service(allow("/sensors/{sensor}", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"));
+
     // GET /
     routes.service(entry::entry);
     routes.service(allow("/", "GET, HEAD, OPTIONS"));
@@ -20,13 +28,6 @@ pub fn configure(routes: &mut ServiceConfig) {
     // POST /batch
     routes.service(batch::batch);
     routes.service(allow("/batch", "POST, OPTIONS"));
-
-    // GET, PUT, PATCH, DELETE /sensors/{sensor}
-    routes.service(sensors::read::read);
-    routes.service(sensors::replace::replace);
-    routes.service(sensors::patch::patch);
-    routes.service(sensors::delete::remove);
-    routes.service(allow("/sensors/{sensor}", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"));
 
     // GET, PUT /sensors/{sensor}/value
     routes.service(sensors::value::read_value);

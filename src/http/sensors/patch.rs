@@ -11,6 +11,7 @@ use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::MergePatch;
 use crate::wire::json_patch::JsonPatch;
+use crate::wire::link::LinkBase;
 use crate::wire::representation::SensorForm;
 
 problem_responses!(PatchProblems:
@@ -82,13 +83,13 @@ pub async fn patch(
 
 /// The write that the body asks for.
 pub fn plan(target: SensorRef, precondition: Precondition, input: Input, state: &HttpState) -> Plan {
-    let links = state.links().clone();
-    let instructions = input.json.and_then(|json| Instructions::parse(input.media_type, json));
+    let parse = |json| Instructions::parse(input.media_type, json, state.links());
+    let instructions = input.json.and_then(parse);
     let make = instructions.map(|instructions| {
         move |current: &Sensor, moment: Moment| {
             let draft = match instructions {
                 Instructions::Merge(merge) => merge.apply(current).map_err(Refusal::Invalid),
-                Instructions::Operations(operations) => operations.apply(current, &links),
+                Instructions::Operations(operations, links) => operations.apply(current, &links),
             }?;
             domain::revise(current, draft.properties, draft.measured_at, EventForm::Changes, moment)
         }
@@ -99,13 +100,14 @@ pub fn plan(target: SensorRef, precondition: Precondition, input: Input, state: 
 /// What the body says, by its media type.
 enum Instructions {
     Merge(MergePatch),
-    Operations(JsonPatch),
+    /// With the links that they see, which are of the sensor as it will be found.
+    Operations(JsonPatch, LinkBase),
 }
 
 impl Instructions {
-    fn parse(media_type: &str, body: Json) -> Result<Self, Problem> {
+    fn parse(media_type: &str, body: Json, links: &LinkBase) -> Result<Self, Problem> {
         let parsed = match media_type {
-            JSON_PATCH => JsonPatch::parse(body).map(Self::Operations),
+            JSON_PATCH => JsonPatch::parse(body).map(|operations| Self::Operations(operations, links.clone())),
             _ => MergePatch::parse(body).map(Self::Merge),
         };
         parsed.map_err(Problem::invalid)
