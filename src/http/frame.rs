@@ -1,6 +1,7 @@
 //! What goes around every request: limits before it, and after it problem documents, safe headers, the log and the numbers.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use actix_http::{Request, Response};
 use actix_service::{ServiceFactory, apply_fn_factory};
@@ -170,10 +171,7 @@ fn check(request: &RequestHead, limits: &HttpLimits) -> Result<(), Problem> {
             "a request has exactly one Host header",
         ));
     }
-    if headers
-        .get(header::HOST)
-        .is_some_and(|host| !host.as_bytes().iter().copied().all(is_of_host))
-    {
+    if headers.get(header::HOST).is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(Problem::new(
             &problem::MALFORMED_REQUEST,
             "Host: must be a host, and where needed a port",
@@ -186,10 +184,28 @@ fn check(request: &RequestHead, limits: &HttpLimits) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What a host and its port are made of (RFC 3986 §3.2.2, §3.2.3).
-fn is_of_host(byte: u8) -> bool {
+/// Whether this is a host and, where needed, a port (RFC 9110 §7.2, RFC 3986 §3.2), or nothing, as of a URL that has neither.
+fn is_host(field: &[u8]) -> bool {
+    let digits = field.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    // No name has a colon: what stands behind one that leads to no port is refused with it.
+    match field[..field.len() - digits].strip_suffix(b":") {
+        Some(host) => !host.is_empty() && is_name_or_address(host),
+        None => is_name_or_address(field),
+    }
+}
+
+fn is_name_or_address(host: &[u8]) -> bool {
+    if let Some(address) = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
+        return str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_code = |code: &[u8]| code.len() >= 2 && code[..2].iter().all(u8::is_ascii_hexdigit);
+    host.iter().copied().all(is_of_name) && host.split(|byte| *byte == b'%').skip(1).all(is_code)
+}
+
+/// What a name or an IPv4 address is made of.
+fn is_of_name(byte: u8) -> bool {
     // Common ones first: every request has a host.
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b':' | b'-' | b'A'..=b'Z') || b"_~%!$&'()*+,;=[]".contains(&byte)
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'A'..=b'Z') || b"_~%!$&'()*+,;=".contains(&byte)
 }
 
 /// Writes the problem document of an error, also of one that the framework made.
@@ -222,4 +238,62 @@ fn is_page(headers: &HeaderMap) -> bool {
         .map(HeaderValue::as_bytes)
         // A picture can hold scripts, too.
         .is_some_and(|media_type| media_type.starts_with(b"text/html") || media_type.starts_with(b"image/svg+xml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_where_needed_a_port() {
+        for host in [
+            "",
+            "x",
+            "localhost:8000",
+            "LOCALHOST:",
+            "127.0.0.1:1",
+            "12345",
+            "[::1]",
+            "[::ffff:1.2.3.4]:8000",
+            "a_b.example.",
+            "a%C3%A9!$&'()*+,;=~:80",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            ":8000",
+            ":",
+            "localhost:x",
+            "localhost:80x",
+            "localhost:-1",
+            "localhost:+1",
+            "a:1:2",
+            "a::1",
+            "::1",
+            "u@x",
+            "u:1@x",
+            "u:p@x:1",
+            "[::1",
+            "::1]",
+            "[::1]x",
+            "[::1]:x",
+            "[]",
+            "[x]",
+            "[::1%25lo]",
+            "a[",
+            "a]:1",
+            "a%",
+            "a%4",
+            "a%4g",
+            "a b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "ä",
+            "a\"",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
 }

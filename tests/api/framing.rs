@@ -71,6 +71,9 @@ fn cases() -> Vec<(&'static str, String, &'static [u16])> {
         ("two Hosts", get("Host: x\r\nHost: y\r\n"), REFUSED),
         ("a Host that is none", get("Host: a b\r\n"), REFUSED),
         ("a Host with a user", get("Host: u@x\r\n"), REFUSED),
+        ("a Host with a port that is none", get("Host: x:y\r\n"), REFUSED),
+        ("a Host with two ports", get("Host: x:1:2\r\n"), REFUSED),
+        ("a Host with an address that is none", get("Host: [::1\r\n"), REFUSED),
         ("no version", "GET /sensors\r\n\r\n".to_owned(), REFUSED),
         (
             "HTTP/9.9",
