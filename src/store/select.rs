@@ -6,7 +6,10 @@
 
 use sqlx::{QueryBuilder, Sqlite};
 
-use crate::domain::{Filter, Label, Listing, NamePattern, Position, Rectangle, SortKey, Start, Status, Timestamp};
+use crate::domain::{
+    Filter, Label, Listing, NamePattern, Position, Rectangle, SortKey, Start, Status, Timestamp, finite_number,
+    number_text,
+};
 
 /// A condition that fewer sensors meet than this is rare: it is looked up by its index.
 const COMMON: u32 = 1_000;
@@ -32,7 +35,8 @@ pub(super) enum Condition<'a> {
 #[derive(Debug)]
 pub(super) enum Member {
     Text(String),
-    Number(f64),
+    /// In the spelling that documents have.
+    Number(String),
 }
 
 /// What the rows are found by.
@@ -157,7 +161,7 @@ impl<'a> Condition<'a> {
 impl Member {
     /// What a text in a query stands for: what is written like a number may be a text as well.
     fn all(text: &str) -> Vec<Self> {
-        let number = crate::domain::finite_number(text).map(Self::Number);
+        let number = finite_number(text).map(number_text).map(Self::Number);
         [Self::Text(text.to_owned())].into_iter().chain(number).collect()
     }
 }
@@ -345,7 +349,9 @@ fn push_metadata<'s>(sql: &'s mut Sql, table: &'static str, key: &str, values: &
         sql.push(join);
         match value {
             Member::Text(text) => sql.push_bind(text.clone()),
-            Member::Number(number) => sql.push_bind(*number),
+            // SQLite read the one in the table from the document, and beyond some 1e±100 it is off by units in the last place: so it
+            // has to read this one as well. In `IN` a cast has no affinity, with which texts would be compared as numbers.
+            Member::Number(text) => sql.push("CAST(").push_bind(text.clone()).push(" AS REAL)"),
         };
         join = ", ";
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Service, link};
+use crate::harness::{Dice, Service, link};
 
 /// Percent-encodes what a query cannot hold as it is.
 fn encoded(text: &str) -> String {
@@ -197,6 +197,35 @@ async fn metadata_is_found_whatever_its_keys_and_values_are_made_of() {
         let refused = service.get(&format!("/sensors?{query}")).await.expect(400);
         assert!(refused.problem().detail.contains("256"), "{}", refused.text());
     }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_in_metadata_is_found_whatever_its_exponent() {
+    let service = Service::start().await;
+    let mut dice = Dice::new(20_261_129, 0);
+    let edges = [f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, 1e-300, 1e23, 0.1, -0.0];
+    let random = std::iter::repeat_with(|| f64::from_bits(dice.roll())).filter(|number| number.is_finite());
+    let numbers: Vec<f64> = edges.into_iter().chain(random).take(400).collect();
+    let create = |(index, number): (usize, &f64)| {
+        let body = json!({"name": format!("s{index}"), "metadata": {"n": number, "t": number.to_string()}});
+        json!({"method": "POST", "path": "/sensors", "body": body})
+    };
+    let operations: Vec<_> = numbers.iter().enumerate().map(create).collect();
+    let batch = json!({"operations": operations}).to_string();
+    let json_type = [("content-type", "application/json")];
+    service.request("POST", "/batch", &json_type, batch).await.expect(200);
+    let mut missed = Vec::new();
+    for (index, number) in numbers.iter().enumerate() {
+        for query in [format!("metadata.n={number:e}"), format!("metadata.n={number}&name=s*")] {
+            // The second one can be too long to be looked for.
+            if query.len() < 256 && listed(&service, &query).await != [format!("s{index}")] {
+                missed.push(query);
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{} of {}: {missed:?}", missed.len(), numbers.len());
+    assert_lists(&service, "metadata.t=1e-1", &[]).await;
     service.finish().await;
 }
 
