@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -321,6 +322,9 @@ pub fn scalar(bytes: &[u8]) -> Result<Json, Problem> {
 
 /// The most memory that is taken for what is still to come of a body.
 const MAX_AHEAD_BYTES: usize = 64 * 1024;
+/// How long a body may take of which the head says already that it is not taken here. It may be too large as well, which is told first,
+/// and the connection is kept only when it has come.
+const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<T: BodyType> FromRequest for Body<T> {
     type Error = Problem;
@@ -371,14 +375,20 @@ pub async fn read_body<T: BodyType>(
     max_bytes: usize,
     make_room: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<Body<T>, Problem> {
-    let bytes = read(request, payload, max_bytes, make_room).await?;
-    let media_type = media_type_of(request.headers(), T::MEDIA_TYPES, T::ADVERTISE)?;
-    require_acceptable(request, &mime::APPLICATION_JSON)?;
-    Ok(Body {
-        bytes,
-        media_type,
-        taken: PhantomData,
-    })
+    let bytes = read(request, payload, max_bytes, make_room);
+    let media_type = media_type_of(request.headers(), T::MEDIA_TYPES, T::ADVERTISE)
+        .and_then(|media_type| require_acceptable(request, &mime::APPLICATION_JSON).map(|()| media_type));
+    match media_type {
+        Ok(media_type) => Ok(Body {
+            bytes: bytes.await?,
+            media_type,
+            taken: PhantomData,
+        }),
+        Err(problem) => match timeout(REFUSED_BODY_TIMEOUT, bytes).await {
+            Ok(Err(of_size)) => Err(of_size),
+            Ok(Ok(_)) | Err(_) => Err(problem),
+        },
+    }
 }
 
 /// The bytes of a body, in the time that it has.

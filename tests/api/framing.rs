@@ -309,6 +309,35 @@ async fn a_delete_whose_body_is_cut_off_malformed_or_too_large_is_not_done() {
 
 /// The framework alone would wait for the rest for ever.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_a_wrong_type_is_refused_before_it_has_come_and_costs_no_connection_when_it_comes() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let service = Service::start().await;
+    for (method, path) in [
+        ("POST", "/sensors"),
+        ("PUT", "/sensors/s1"),
+        ("PATCH", "/sensors/s1"),
+        ("POST", "/batch"),
+    ] {
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 9\r\n\r\n");
+        let said = conversation(&service, &head).await;
+        assert!(said.starts_with("HTTP/1.1 415 "), "{method} {path}: {said}");
+
+        let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let rest = "a,b\n1,2\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        let mut answers = Vec::new();
+        stream.read_to_end(&mut answers).await.unwrap();
+        let answers = String::from_utf8(answers).unwrap();
+        let has_both = answers.starts_with("HTTP/1.1 415 ") && answers.contains("HTTP/1.1 404 ");
+        assert!(has_both, "{method} {path}: {answers}");
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_not_needed_holds_a_connection_for_a_moment_only() {
     let service = Service::start_with(|config| config.http.limits.body_timeout = Duration::from_millis(300)).await;
     service.create(&json!({"name": "s1"})).await;
