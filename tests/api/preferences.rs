@@ -35,6 +35,29 @@ async fn whoever_prefers_little_gets_no_body() {
     service.finish().await;
 }
 
+/// Some clients ask for codings without being told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tag_of_an_answer_without_a_body_is_that_of_what_the_client_would_read() {
+    let service = Service::start().await;
+    for (number, codings) in ["gzip, deflate", "br", "identity", "gzip;q=0"].into_iter().enumerate() {
+        let path = format!("/sensors/s{number}");
+        let asks = ("accept-encoding", codings);
+        for (body, status) in [("{}", 201), (r#"{"value":1}"#, 204)] {
+            let put = service
+                .request("PUT", &path, &[JSON, MINIMAL, asks], body)
+                .await
+                .expect(status);
+            let read = service.request("GET", &path, &[asks], "").await.expect(200);
+            assert_eq!(put.etag(), read.etag(), "{codings}");
+            let known = [asks, ("if-none-match", &put.etag())];
+            service.request("GET", &path, &known, "").await.expect(304);
+            let same = [JSON, MINIMAL, ("if-match", &put.etag())];
+            service.request("PUT", &path, &same, body).await.expect(204);
+        }
+    }
+    service.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_preferences_change_nothing_and_errors_are_told_in_full() {
     let service = Service::start().await;

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 
+use super::coding::AcceptedCodings;
 use super::extract::{Body, NoParameters, Parameters, Post, read_body};
 use super::preference::{Content, PREFERENCE_APPLIED, Preferences};
 use super::problem::{self, Problem, problem_responses};
@@ -211,7 +212,11 @@ impl Attempts {
     fn tell(&self, outcomes: Vec<Result<Outcome, WriteError>>) -> String {
         let outcomes = self.asked.iter().zip(outcomes).map(|(asked, outcome)| {
             outcome_form(match outcome {
-                Ok(outcome) => written(outcome, asked.content.or(self.content), &self.state),
+                Ok(outcome) => {
+                    let content = asked.content.or(self.content);
+                    // It is the batch that is encoded.
+                    written(outcome, content, &AcceptedCodings::default(), &self.state)
+                }
                 Err(error) => {
                     let problem = asked.attempt.problem(error, &self.state);
                     problem.respond(self.state.links(), &asked.path)
