@@ -20,7 +20,8 @@ use crate::config::{LogConfig, LogFormat};
 /// Libraries that tell at `info` what is of interest only to those who debug them; a filter that names one is obeyed.
 /// Paho tells more than it should: at `debug` it logs the password of the broker, at `warn` each lost connection, as the relay does.
 /// The built-in broker's library has a line for each message that is refused, of which our own are bounded. What actix's dispatcher calls an
-/// error is a client that sent no request, which `http::framing` tells at `debug`.
+/// error is a client that sent no request, which `http::framing` tells at `debug`. No body fails on its way, which it would tell, too: streams
+/// cannot by their type, and log why they end (`http::events::push`); all others are whole before their heads go out.
 const QUIET: &str = "mqtt5=warn,mqtt5::broker::client_handler::publish=error,mqtt5_protocol=warn,actix_server=warn,\
     actix_http=warn,actix_http::h1::dispatcher=off,paho_mqtt=error,paho_mqtt_c=warn";
 

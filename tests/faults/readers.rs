@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -242,4 +244,44 @@ async fn write(service: &Process) -> i64 {
     let written: i64 = writers.join_all().await.into_iter().sum();
     service.delete("/sensors/w0").await.expect(204);
     written + 1
+}
+
+/// The framework's own line for an answer that breaks off is switched off (`src/telemetry.rs`).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_cannot_go_on_says_so_to_its_reader_and_once_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = Process::start(&settings_in(folder.path())).await;
+    for number in 1..=40 {
+        service.create(&json!({"name": format!("s{number}")})).await;
+    }
+    service.signal("TERM");
+    service.exit().await;
+    let options = SqliteConnectOptions::new().filename(folder.path().join("sensorcast.db"));
+    let mut database = options.connect().await.unwrap();
+    let damage = sqlx::raw_sql("UPDATE events SET sensor_id = 'none' WHERE revision = 40");
+    damage.execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+
+    let service = Process::start(&settings_in(folder.path())).await;
+    let mut stream = service.event_stream("/events", &[]).await;
+    let mut blocks = Vec::new();
+    while let Some(block) = stream.next_block().await {
+        blocks.push(block);
+    }
+    let words = blocks
+        .last()
+        .and_then(|block| block.comment.clone())
+        .unwrap_or_default();
+    assert!(
+        words.starts_with("closed, the log cannot be read; cursor "),
+        "{blocks:?}"
+    );
+    let events = blocks.iter().filter(|block| block.data.is_some()).count();
+    assert!(words.ends_with(&format!(".{events}")), "{events}: {words}");
+    let output = service.output();
+    let told: Vec<_> = output
+        .lines()
+        .filter(|line| line.contains("a row is damaged"))
+        .collect();
+    assert!(told.len() == 1 && told[0].contains("an event stream ends"), "{output}");
 }
