@@ -6,7 +6,7 @@ use sensorcast::config::StreamLimits;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Event, Frame, Service, WebSocket, eventually, link};
+use crate::harness::{Event, Frame, PATIENCE, Service, WebSocket, eventually, link};
 
 /// A service whose streams say quickly that they live.
 async fn lively() -> Service {
@@ -262,4 +262,28 @@ async fn a_stop_ends_streams_and_long_polls_at_once_and_tells_the_cursor() {
     let (code, reason) = socket.close_reason().await;
     assert!(code == 1001 && reason.ends_with(&cursor), "{code} {reason}");
     assert!(poll.await.unwrap().expect(200).events().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_closed_the_half_on_which_it_sends_goes_on_being_told() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let service = Service::start().await;
+    let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+    let request = b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut received = Vec::new();
+    for name in ["s1", "s2"] {
+        service.create(&json!({"name": name})).await;
+        let is_told = format!("\"name\":\"{name}\"");
+        while !String::from_utf8_lossy(&received).contains(&is_told) {
+            let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut received)).await;
+            assert_ne!(
+                read.expect("something in time").unwrap(),
+                0,
+                "the stream ended before {name}"
+            );
+        }
+    }
+    service.finish().await;
 }
