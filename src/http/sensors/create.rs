@@ -3,14 +3,13 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
 
-use super::write::Plan;
+use super::write::{CreatedResponse, Plan};
 use crate::clock;
 use crate::domain::{self, Moment, Precondition};
 use crate::http::extract::{Body, Input, NoParameters, Parameters, Post};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::{self, Draft};
-use crate::wire::representation::SensorForm;
 
 problem_responses!(CreateProblems:
     MALFORMED_JSON, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, PRECONDITION_FAILED, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID,
@@ -34,10 +33,7 @@ problem_responses!(CreateProblems:
     request_body(content = Draft, description = "The new sensor; only `name` is required",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 21.5})),
     responses(
-        (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
-            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
-        )),
+        CreatedResponse,
         CreateProblems,
     ),
 )]

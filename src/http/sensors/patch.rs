@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, patch};
 use serde_json::Value as Json;
 
-use super::write::Plan;
+use super::write::{ChangedResponse, MinimalResponse, Plan};
 use crate::domain::{self, EventForm, Moment, Precondition, Refusal, Sensor, SensorRef};
 use crate::http::extract::{Body, Input, JSON_PATCH, NoParameters, Parameters, Patch, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
@@ -12,7 +12,6 @@ use crate::http::{HttpState, conditional};
 use crate::wire::input::MergePatch;
 use crate::wire::json_patch::JsonPatch;
 use crate::wire::link::LinkBase;
-use crate::wire::representation::SensorForm;
 
 problem_responses!(PatchProblems:
     MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, STILL_RUNNING, SENSOR_INACTIVE, PATCH_CONFLICT, PRECONDITION_FAILED, BODY_TOO_LARGE,
@@ -56,14 +55,8 @@ problem_responses!(PatchProblems:
         )),
     ), description = "The members to change"),
     responses(
-        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
-            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
-        )),
-        (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
-            ("Preference-Applied" = String),
-        )),
+        ChangedResponse,
+        MinimalResponse,
         PatchProblems,
     ),
 )]

@@ -3,14 +3,13 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, put};
 
-use super::write::Plan;
+use super::write::{ChangedResponse, CreatedResponse, MinimalResponse, Plan};
 use crate::clock;
 use crate::domain::{self, Change, EventForm, Moment, Precondition, Refusal, Sensor, SensorRef};
 use crate::http::extract::{Body, Input, NoParameters, Parameters, Put, SensorPath};
 use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 use crate::wire::input::{self, Replacement};
-use crate::wire::representation::SensorForm;
 
 problem_responses!(ReplaceProblems:
     MALFORMED_JSON, NOT_FOUND, NOT_ACCEPTABLE, NAME_TAKEN, SENSOR_INACTIVE, PRECONDITION_FAILED, BODY_TOO_LARGE,
@@ -34,18 +33,9 @@ problem_responses!(ReplaceProblems:
     request_body(content = Replacement, description = "What the sensor is to be; by name, `name` can be left out",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})),
     responses(
-        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
-            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
-        )),
-        (status = 201, description = "The new sensor", body = SensorForm, headers(
-            ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
-            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
-        )),
-        (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
-            ("Preference-Applied" = String),
-        )),
+        CreatedResponse,
+        ChangedResponse,
+        MinimalResponse,
         ReplaceProblems,
     ),
 )]

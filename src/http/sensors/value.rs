@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, put, route};
 
-use super::write::Plan;
+use super::write::{ChangedResponse, MinimalResponse, Plan};
 use super::{not_modified, read, represent_as};
 use crate::domain::{self, EventForm, MeasuredAt, Moment, Precondition, Properties, Sensor, SensorRef};
 use crate::http::extract::{Body, Input, NoParameters, Parameters, Report, SensorPath};
@@ -13,7 +13,7 @@ use crate::http::variant::{Form, Variant};
 use crate::http::{HttpState, conditional};
 use crate::store::Record;
 use crate::wire::input;
-use crate::wire::representation::{self, PlainValueForm, SensorForm, ValueForm};
+use crate::wire::representation::{self, PlainValueForm, ValueForm};
 
 problem_responses!(ReadValueProblems: NOT_FOUND, NOT_ACCEPTABLE, PRECONDITION_FAILED, OVERLOADED, UNAVAILABLE);
 problem_responses!(ReportProblems:
@@ -110,14 +110,8 @@ fn shown(record: &Record, form: Form) -> Result<Option<String>, Problem> {
         (PlainValueForm = "text/plain", example = "21.7"),
     ), description = "The value"),
     responses(
-        (status = 200, description = "The sensor as it is now", body = SensorForm, headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
-            ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
-        )),
-        (status = 204, description = "Done; nothing more is said, as the client preferred", headers(
-            ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
-            ("Preference-Applied" = String),
-        )),
+        ChangedResponse,
+        MinimalResponse,
         ReportProblems,
     ),
 )]

@@ -4,6 +4,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use utoipa::IntoResponses;
 
 use super::{of_refusal, refused, represent};
 use crate::clock;
@@ -13,6 +14,33 @@ use crate::http::preference::{self, Content, Preferences};
 use crate::http::problem::Problem;
 use crate::http::{HttpState, conditional};
 use crate::store::{Decide, Once, Outcome, WriteError};
+use crate::wire::representation::SensorForm;
+
+/// What [`written`] answers to a change of a sensor, for the document.
+#[derive(IntoResponses)]
+#[response(status = 200, description = "The sensor as it is now", headers(
+    ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
+    ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
+))]
+#[expect(dead_code, reason = "for the document")]
+pub struct ChangedResponse(SensorForm);
+
+/// The same to a client that prefers little.
+#[derive(IntoResponses)]
+#[response(status = 204, description = "Done; nothing more is said, as the client preferred", headers(
+    ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
+    ("Preference-Applied" = String),
+))]
+pub struct MinimalResponse;
+
+/// What [`written`] answers to a write that creates a sensor, for the document.
+#[derive(IntoResponses)]
+#[response(status = 201, description = "The new sensor", headers(
+    ("Location" = String), ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String),
+    ("Cache-Control" = String), ("Vary" = String), ("Preference-Applied" = String),
+))]
+#[expect(dead_code, reason = "for the document")]
+pub struct CreatedResponse(SensorForm);
 
 /// What a write makes of the sensor, when the state is the one that the request demands.
 type Make = Decide;
