@@ -43,6 +43,13 @@ pub struct UnsetUrls {
     pub mqtt: bool,
 }
 
+impl Default for Config {
+    /// What [`crate::cli::parse`] gives where nothing is set.
+    fn default() -> Self {
+        Settings::default().into_config()
+    }
+}
+
 impl Config {
     /// The service listens at `address`: links without another base lead to its port.
     pub fn http_listens_at(&mut self, address: SocketAddr) {
@@ -108,20 +115,6 @@ pub struct HttpLimits {
     pub body_timeout: Duration,
     /// Connections at a time; more wait until one is closed.
     pub connections: usize,
-}
-
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self {
-            body_bytes: 64 * 1024,
-            batch_bytes: 4 * 1024 * 1024,
-            url_bytes: 8 * 1024,
-            header_bytes: 32 * 1024,
-            head_timeout: Duration::from_secs(5),
-            body_timeout: Duration::from_secs(10),
-            connections: 10_000,
-        }
-    }
 }
 
 /// The bounds of event streams; not set from outside, but for the connections that they are among.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Command, FromArgMatches};
 use url::Url;
 
 use super::urls::{self, OptionalUrl, without_credentials};
@@ -138,6 +138,16 @@ pub(crate) struct Settings {
     #[arg(long, env, global = true, default_value = "info", value_parser = values::log_filter)]
     #[arg(help_heading = "Logs")]
     rust_log: String,
+}
+
+impl Default for Settings {
+    /// Every setting at its default, whatever the environment holds.
+    #[expect(clippy::expect_used, reason = "every setting has a default, as the tests see")]
+    fn default() -> Self {
+        let command = Self::augment_args(Command::new("sensorcast")).mut_args(|argument| argument.env(None));
+        let matches = command.try_get_matches_from([""; 0]).expect("no arguments");
+        Self::from_arg_matches(&matches).expect("a default for every setting")
+    }
 }
 
 impl Settings {

@@ -334,7 +334,7 @@ impl<T: BodyType> FromRequest for Body<T> {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let max_bytes = limits_of(&request).body_bytes;
+            let max_bytes = limits_of(&request)?.body_bytes;
             read_body(&request, payload, max_bytes, |_| Ok(())).await
         })
     }
@@ -353,16 +353,17 @@ impl FromRequest for UnusedBody {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let max_bytes = limits_of(&request).body_bytes;
+            let max_bytes = limits_of(&request)?.body_bytes;
             read(&request, payload, max_bytes, |_| Ok(())).await.map(|_| Self)
         })
     }
 }
 
-fn limits_of(request: &HttpRequest) -> HttpLimits {
-    request
-        .app_data::<Data<HttpState>>()
-        .map_or_else(HttpLimits::default, |state| state.limits)
+fn limits_of(request: &HttpRequest) -> Result<HttpLimits, Problem> {
+    let state = request.app_data::<Data<HttpState>>();
+    state
+        .map(|state| state.limits)
+        .ok_or_else(|| Problem::of_kind(&problem::INTERNAL))
 }
 
 /// Reads a body of at most `max_bytes`, whose pieces `make_room` has to allow as they come.
@@ -399,7 +400,7 @@ async fn read(
     make_room: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<Bytes, Problem> {
     let all = read_all(request, payload, max_bytes, make_room);
-    let read = timeout(limits_of(request).body_timeout, all).await;
+    let read = timeout(limits_of(request)?.body_timeout, all).await;
     read.map_err(|_| Problem::of_kind(&problem::REQUEST_TIMEOUT))?
 }
 

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use sensorcast::app::App;
 use sensorcast::clock::Clock;
-use sensorcast::config::{
-    Config, CorsOrigins, HttpConfig, HttpLimits, LogConfig, LogFormat, MqttConfig, StoreConfig, StreamLimits, UnsetUrls,
-};
+use sensorcast::config::{Config, UnsetUrls};
 use tempfile::TempDir;
 
 use super::{Http, Mosquitto, Subscriber, Version, eventually};
@@ -106,33 +104,13 @@ impl Drop for Service {
 
 fn config_in(folder: &Path) -> Config {
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    Config {
-        http: HttpConfig {
-            bind: any_port,
-            public_url: PUBLIC_URL.parse().expect("a URL"),
-            require_if_match: false,
-            cors_origins: CorsOrigins::None,
-            limits: HttpLimits::default(),
-            streams: StreamLimits::among(HttpLimits::default().connections),
-        },
-        store: StoreConfig {
-            path: folder.join("sensorcast.db"),
-            event_retention_hours: 24,
-            event_retention_min: 1_000_000,
-            write_queue_max: 1024,
-        },
-        mqtt: MqttConfig {
-            url: None,
-            bind: any_port,
-            public_url: MQTT_PUBLIC_URL.parse().expect("a URL"),
-            topic_prefix: String::new(),
-            qos: 1,
-            retain_state: false,
-        },
-        log: LogConfig {
-            format: LogFormat::Text,
-            filter: "warn".to_owned(),
-        },
-        unset: UnsetUrls::default(),
-    }
+    let mut config = Config::default();
+    config.http.bind = any_port;
+    config.http.public_url = PUBLIC_URL.parse().expect("a URL");
+    config.store.path = folder.join("sensorcast.db");
+    config.mqtt.bind = any_port;
+    config.mqtt.public_url = MQTT_PUBLIC_URL.parse().expect("a URL");
+    // The ports that the system chooses are not to show in links.
+    config.unset = UnsetUrls::default();
+    config
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use sensorcast::clock::Clock;
-use sensorcast::config::MqttConfig;
+use sensorcast::config::{Config, MqttConfig};
 use sensorcast::domain::{Revision, Timestamp};
 use sensorcast::events::{EventLog, Relay, RelayStatus, Sink};
 use sensorcast::mqtt::{Endpoint, PahoSink};
@@ -51,12 +51,9 @@ impl Publisher {
 
 pub fn config(qos: u8) -> MqttConfig {
     MqttConfig {
-        url: None,
         bind: "127.0.0.1:0".parse().unwrap(),
-        public_url: "mqtt://127.0.0.1:1883".parse().unwrap(),
-        topic_prefix: String::new(),
         qos,
-        retain_state: false,
+        ..Config::default().mqtt
     }
 }
 
