@@ -5,15 +5,15 @@ use super::{Fault, MeasuredAt, Properties, Revision, Sensor, SensorId, Status, T
 pub enum Change {
     /// Nothing: the values are what they were. No revision, no event.
     None,
-    /// There was none, now there is this.
+    /// The sensor is new.
     Create(Sensor),
-    /// It becomes this, announced in this form.
+    /// The sensor becomes this, and the event has this form.
     Modify(Sensor, EventForm),
-    /// It is gone.
+    /// The sensor is deleted.
     Delete,
 }
 
-/// What an event tells of: the `event` member of every message.
+/// What happened to the sensor: the member `event` of every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// A new sensor.
@@ -52,11 +52,11 @@ pub enum Refusal {
     NotFound,
     /// The sensor is not in the state that the request demands.
     PreconditionFailed(Unmet),
-    /// The list of all sensors is not: its newest revision is this.
+    /// The list is not in the state that the request demands: its newest revision is this.
     ListPreconditionFailed(Unmet, Revision),
-    /// The request demands no state and has to.
+    /// The request has no `If-Match`, and needs one.
     PreconditionRequired,
-    /// The request assumes of the sensor what is not so: what, in words for the person who sent it.
+    /// A JSON Patch does not fit the sensor: why, in words for the person who sent it.
     Conflict(String),
     /// The sensor is inactive, stays so, and the request would change its value.
     Inactive,

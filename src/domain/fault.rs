@@ -8,7 +8,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// How many are told of one request: more than a sensor has members, and an answer that stays short.
+    /// The most faults that are reported for one request: more than a sensor has members, few enough for a short answer.
     pub const MAX_COUNT: usize = 32;
 
     /// A fault at `pointer`.

@@ -52,7 +52,8 @@ impl SensorName {
         &self.0
     }
 
-    /// Whether a name can begin so: what does is a name itself, or a UUID, which is none but may go on as one.
+    /// Whether some name begins with `prefix`: that is so when it is a name itself, or a UUID, which is no name but becomes one
+    /// when more follows.
     #[must_use]
     pub fn can_begin(prefix: &str) -> bool {
         prefix.parse::<SensorRef>().is_ok()

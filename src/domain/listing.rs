@@ -13,7 +13,7 @@ pub struct Listing {
     pub filter: Filter,
     /// In which order.
     pub order: Order,
-    /// Where the page begins or ends; at the first sensor when nothing is said.
+    /// Where the page begins or ends; `None` is the beginning of the list.
     pub start: Option<Start>,
     /// How many sensors it has at most.
     pub limit: u32,
@@ -34,15 +34,15 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Members of its metadata, each a text, or a number or boolean as it is written in JSON.
     pub metadata: BTreeMap<String, String>,
-    /// Its value is a number, and not less.
+    /// Its value is a number of at least this.
     pub value_min: Option<f64>,
-    /// Its value is a number, and not more.
+    /// Its value is a number of at most this.
     pub value_max: Option<f64>,
-    /// It became what it is then or later.
+    /// It was changed last at this instant or later.
     pub updated_since: Option<Timestamp>,
-    /// It is in there.
+    /// Its location is within these edges, or on one of them.
     pub bbox: Option<BoundingBox>,
-    /// It is in there.
+    /// Its location is at most the radius away from the middle.
     pub near: Option<Circle>,
 }
 

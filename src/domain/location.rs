@@ -39,13 +39,13 @@ impl Location {
         }
     }
 
-    /// Degrees east.
+    /// Degrees east, -180 to 180.
     #[must_use]
     pub const fn longitude_deg(self) -> f64 {
         self.longitude_deg
     }
 
-    /// Degrees north.
+    /// Degrees north, -90 to 90.
     #[must_use]
     pub const fn latitude_deg(self) -> f64 {
         self.latitude_deg

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Fault, canonical_number, escape, text::is_portable};
 
-/// The longest pointer that a fault in metadata gets.
+/// The longest pointer to a fault in metadata, in bytes.
 const MAX_POINTER_BYTES: usize = 512;
 
 /// Free facts about a sensor: a JSON object of at most [`Metadata::MAX_BYTES`] and [`Metadata::MAX_DEPTH`].
@@ -50,7 +50,7 @@ impl Metadata {
 
 fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<Fault>) {
     const TEXT_RULE: &str = "text must not contain control characters or noncharacters";
-    // Each fault carries its pointer: all of many under a long one would be the square of what was sent.
+    // Without a limit, many faults below one long pointer would take the square of the memory of the body.
     if faults.len() >= Fault::MAX_COUNT {
         return;
     }

@@ -8,11 +8,11 @@ pub struct Precondition {
     pub if_match: Option<Tags>,
     /// `If-None-Match`: the sensor must be none of these.
     pub if_none_match: Option<Tags>,
-    /// `If-Modified-Since`: whoever reads has the state of this second.
+    /// `If-Modified-Since`: the client has the state of this second, and needs the sensor only if it changed later.
     pub if_modified_since: Option<Timestamp>,
     /// `If-Unmodified-Since`: the sensor must not have changed after this second.
     pub if_unmodified_since: Option<Timestamp>,
-    /// Whether an existing sensor is only changed by a request with `If-Match` (`REQUIRE_IF_MATCH`).
+    /// Whether a change of an existing sensor needs `If-Match` (`REQUIRE_IF_MATCH`).
     pub if_match_required: bool,
 }
 
@@ -62,8 +62,8 @@ impl Precondition {
     /// Whether a write may change what is there; `None` when there is no sensor.
     ///
     /// # Errors
-    /// [`Refusal::PreconditionFailed`], or [`Refusal::PreconditionRequired`] when the request has to state one and states none
-    /// that fails.
+    /// [`Refusal::PreconditionFailed`]; or [`Refusal::PreconditionRequired`] when `If-Match` is needed and missing, unless
+    /// `If-None-Match` fails already.
     pub fn check(&self, present: Option<Version>) -> Result<(), Refusal> {
         let unwanted = present.and_then(|present| self.unwanted(present.revision));
         if unwanted.is_none() && self.if_match_required && self.if_match.is_none() && present.is_some() {
@@ -75,21 +75,21 @@ impl Precondition {
         }
     }
 
-    /// Whether a request that is about the list may go on. The list is always there, and changes with every revision of the store, of which
-    /// `head` is the newest. It has no instant of its own, so that one says nothing.
+    /// Whether the list meets the precondition. It always exists, and changes with every revision of the store, of which `head` is the
+    /// newest. `If-Unmodified-Since` is ignored, because the list has no instant of its own.
     ///
     /// # Errors
-    /// The demand that it does not meet.
+    /// The demand that is not met.
     pub fn check_list(&self, head: Revision) -> Result<(), Unmet> {
         let stale = self.if_match.as_ref().filter(|tags| !tags.contain(head));
         let unmet = stale.map(|_| Unmet::OtherState).or_else(|| self.unwanted(head));
         unmet.map_or(Ok(()), Err)
     }
 
-    /// Whether whoever reads has the state that is there already.
+    /// Whether the client that reads already has the present state, so that the answer is 304.
     ///
     /// # Errors
-    /// [`Refusal::PreconditionFailed`] when another state is asked for.
+    /// [`Refusal::PreconditionFailed`] when `If-Match` or `If-Unmodified-Since` does not hold.
     pub fn check_read(&self, present: Version) -> Result<bool, Refusal> {
         if let Some(unmet) = self.stale(Some(present)) {
             return Err(Refusal::PreconditionFailed(unmet));
@@ -119,7 +119,7 @@ impl Precondition {
     }
 }
 
-/// As far as HTTP can tell, whose instants have no fractions of a second.
+/// Compares whole seconds, because the instants of HTTP have no fractions.
 fn changed_after(present: Version, instant: Timestamp) -> bool {
     present.updated_at.unix_ms().div_euclid(1_000) > instant.unix_ms().div_euclid(1_000)
 }

@@ -1,4 +1,4 @@
-//! What a sensor was, from the events of the log: states taken, changes applied.
+//! What a sensor was, rebuilt from the events of the log: a `state` replaces it, `changes` are merged into it.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +18,12 @@ pub struct Told {
 #[derive(Debug, Clone, Default)]
 pub struct Fold {
     members: Map<String, Json>,
-    /// The members that are not known yet; `None`: only those are known that were told.
+    /// The members that are not known yet. `None`: all but those in `members` are unknown.
     unknown: Option<BTreeSet<String>>,
 }
 
 impl Fold {
-    /// When this is the whole state.
+    /// Starts from a whole state.
     #[must_use]
     pub fn at(state: Map<String, Json>) -> Self {
         Self {
@@ -32,8 +32,8 @@ impl Fold {
         }
     }
 
-    /// Before the oldest event that is kept, when only `touched` members have changed from then to the `present`: all
-    /// others were what they are.
+    /// Starts before the oldest event that is kept. Only the `touched` members have changed between then and the `present`, so the
+    /// others were then what they are now.
     #[must_use]
     pub fn back_from(mut present: Map<String, Json>, touched: BTreeSet<String>) -> Self {
         present.retain(|name, _| !touched.contains(name));
@@ -71,7 +71,7 @@ impl Fold {
             Some(unknown) => !unknown.contains(name),
             None => self.members.contains_key(name),
         };
-        // A patch of an object tells only a part of it.
+        // A patch of an unknown object has only some of its members.
         changes.retain(|name, value| !value.is_object() || is_known(name));
         if let Some(unknown) = &mut self.unknown {
             unknown.retain(|name| !changes.contains_key(name));

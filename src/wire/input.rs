@@ -28,9 +28,9 @@ const WRITABLE: [&str; 8] = [
 /// What a client wants a sensor to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
-    /// All that it decides but `measured_at`.
+    /// All members that clients decide, but `measured_at`.
     pub properties: Properties,
-    /// What it says of that.
+    /// What it says about `measured_at`.
     pub measured_at: MeasuredAt,
 }
 

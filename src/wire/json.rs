@@ -8,10 +8,12 @@ use serde_json::{Map, Number, Value as Json};
 /// The deepest nesting of objects and arrays in a request body.
 pub const MAX_DEPTH: usize = 32;
 
-/// Parses a whole body: one JSON text, nothing after it. An integer that 64 bits do not hold becomes the outermost that they hold: further
-/// out than any that means something here, so that whoever looks at it refuses it, and whoever does not passes it over.
+/// Parses a whole body: one JSON text, nothing after it.
 ///
-/// `serde_json` alone would keep the last of two equal members in silence, nest 128 deep, and make such an integer a double.
+/// An integer beyond 64 bits is clamped to `i64::MIN` or `u64::MAX`: still out of every range here, so that a rule about it refuses
+/// it, and a member that is ignored does no harm.
+///
+/// `serde_json` alone would silently keep the last of two members of one name, nest 128 deep, and make such an integer a double.
 ///
 /// # Errors
 /// Also for a number that no double can hold (`1e400`), a lone surrogate, a byte order mark and bytes that are not UTF-8.
@@ -23,7 +25,7 @@ pub fn parse(body: &[u8]) -> serde_json::Result<Json> {
     }
 }
 
-/// How many levels of objects and arrays there are in it, at most [`MAX_DEPTH`] of them in what [`parse`] gives.
+/// How many levels of objects and arrays are nested in it; at most [`MAX_DEPTH`] in what [`parse`] gives.
 pub fn depth(json: &Json) -> usize {
     match json {
         Json::Array(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
@@ -39,7 +41,7 @@ fn parse_doubles(body: &[u8]) -> serde_json::Result<Json> {
     Ok(json)
 }
 
-/// Valid JSON with every integer that neither `u64` nor `i64` holds, outside its texts, replaced; `None` when there is none.
+/// The valid JSON `json` with every integer that fits neither `u64` nor `i64` clamped; `None` when there is none. Digits in strings stay.
 fn clamp_integers(json: &[u8]) -> Option<Vec<u8>> {
     const SHORTEST: usize = 20;
     let (mut in_text, mut after_backslash) = (false, false);
@@ -68,7 +70,7 @@ fn clamp_integers(json: &[u8]) -> Option<Vec<u8>> {
             clamped.extend_from_slice(outermost.as_bytes());
             done = end;
         }
-        // The byte between two of them.
+        // Past the byte that separates this piece from the next.
         end += 1;
     }
     if done == 0 {

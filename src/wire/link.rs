@@ -93,7 +93,7 @@ pub struct LinkBase {
     of_sensor: [Template; 2],
 }
 
-/// JSON with an id in some places: what stands before the first of them, and after each.
+/// JSON in which an id occurs several times: the text before its first occurrence, and the text after each.
 #[derive(Debug, Clone, Default)]
 struct Template(String, Vec<String>);
 
@@ -108,7 +108,7 @@ impl LinkBase {
             topic_prefix: topic_prefix.to_owned(),
             of_sensor: Default::default(),
         };
-        // An id that no setting holds: it is made for this.
+        // A placeholder that no setting contains.
         let id = SensorId::new(Uuid::from_u128(0xf1de_1d00_0000_4000_8000_0000_0000_0001));
         let of_sensor = [Status::Active, Status::Inactive].map(|status| {
             let json = serde_json::to_string(&base.of_sensor(id, status)).unwrap_or_default();
@@ -119,7 +119,7 @@ impl LinkBase {
         Self { of_sensor, ..base }
     }
 
-    /// The links of a sensor as compact JSON, in pieces: what [`Self::of_sensor`] gives, at the cost of filling the id in.
+    /// The links of a sensor as compact JSON, in pieces: the same as [`Self::of_sensor`] serialized, but only the id is filled in.
     pub fn json_of_sensor<'a>(&'a self, id: &'a str, status: Status) -> impl Iterator<Item = &'a str> + Clone {
         let [active, inactive] = &self.of_sensor;
         let Template(first, others) = match status {
@@ -171,7 +171,7 @@ impl LinkBase {
         Link::action(rel, sensor, "PATCH", "application/merge-patch+json")
     }
 
-    /// The way out for whoever reports to a sensor that is inactive.
+    /// The link that activates an inactive sensor.
     #[must_use]
     pub fn activate(&self, id: SensorId) -> Link {
         self.patch("activate", id)

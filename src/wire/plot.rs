@@ -27,7 +27,7 @@ const LONGEST_LABEL: usize = 18;
 
 type Instant = DateTime<Utc>;
 
-/// The picture of a history; of so many newest events alone, where there are more that nobody looked at.
+/// The picture of a history. `of_newest` is the number of events that were looked at, when there are older ones.
 ///
 /// Numbers stand on an axis with the unit, and so do texts that are numbers. When there is none, booleans and texts are the
 /// levels of the axis. What can be shown on neither is counted in the caption, which tells of how many events it is, too.
@@ -279,7 +279,7 @@ fn draw(area: &Area<'_>, history: &HistoryForm, chart: &Chart) -> anyhow::Result
     for run in &chart.runs {
         context.draw_series(LineSeries::new(run.iter().copied(), LINE.stroke_width(2)))?;
     }
-    // A value alone between two gaps would not be seen without one.
+    // A single value between two gaps is no line: without a dot it would not be seen.
     let alone = || chart.runs.iter().filter(|run| run.len() == 1).flatten();
     let dotted: Vec<_> = if chart.values.len() <= MOST_DOTS {
         chart.values.iter().collect()
@@ -324,7 +324,7 @@ fn time_format(span: TimeDelta) -> (&'static str, TimeDelta) {
     }
 }
 
-/// So many that no two next to each other are called the same.
+/// The most ticks for which no two neighbours have the same text.
 fn most_ticks(span: TimeDelta, finest: TimeDelta) -> usize {
     let told_apart = span.num_milliseconds() / finest.num_milliseconds();
     usize::try_from(told_apart).unwrap_or(MOST_TICKS).clamp(1, MOST_TICKS)
