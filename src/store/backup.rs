@@ -156,7 +156,7 @@ pub async fn backup(path: &Path, copy: &Path) -> Result<Revision, BackupError> {
     Ok(head)
 }
 
-/// Gives a file a name that is not taken, so that of two backups at once one is told: a plain rename would take it.
+/// Renames `partial` to `copy`, which must not exist: of two backups at once, the second is refused. A plain rename would overwrite.
 fn name_anew(partial: &Path, copy: &Path) -> std::io::Result<()> {
     match fs::hard_link(partial, copy) {
         // Not every file system has links.
@@ -193,7 +193,7 @@ async fn head_of(copy: &Path) -> sqlx::Result<Revision> {
 /// When the store is in use, when `copy` is no whole database of ours, or when the files cannot be written. Until the
 /// last step, the new name of a complete file, the store is what it was.
 pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> {
-    // Its events would be gone, and so what is not published yet.
+    // Restoring the store from itself would delete its events, even those not published yet.
     if FileId::are_one(copy, path) {
         return Err(BackupError::Itself(copy.to_owned()));
     }
@@ -222,7 +222,7 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
     })
 }
 
-/// Makes the database that is to be, complete and on the disk, beside the one that is.
+/// Makes the new database, complete and on the disk, beside the present one.
 async fn make_next(copy: &Path, next: &Path) -> Result<(Epoch, Revision), BackupError> {
     let mut source = open_existing(copy).await?;
     let complaint: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
@@ -241,7 +241,7 @@ async fn make_next(copy: &Path, next: &Path) -> Result<(Epoch, Revision), Backup
     // This brings the schema up to date, too.
     let opened = connect_writer(next).await;
     let (mut connection, _) = opened.map_err(|error| match error {
-        // The file that was given, and not the one that nobody knows of.
+        // Named by the file that the operator gave, not by the temporary copy.
         OpenError::Newer { version, .. } => OpenError::Newer {
             path: copy.to_owned(),
             version,
@@ -280,7 +280,7 @@ async fn begin_new_life(connection: &mut SqliteConnection) -> Result<(Epoch, Rev
     Ok((epoch, Revision::new(head)))
 }
 
-/// Gives the database `next` the name `path`; gives what had it before.
+/// Renames the database `next` to `path`, and returns what was there before.
 async fn replace(path: &Path, next: &Path) -> Result<Former, BackupError> {
     // Folds the old write-ahead log into the old file, so that the old store is whole until it is gone. One that cannot
     // be opened may be the reason for the restore; one of somebody else stays.
@@ -299,12 +299,12 @@ async fn replace(path: &Path, next: &Path) -> Result<Former, BackupError> {
             }
         };
     }
-    // Whoever restores need not be the user that the service runs as.
+    // The user who restores may be another than the one that the service runs as.
     keep_owner(path, next).map_err(in_file(next))?;
     if geteuid().is_root() {
         give(&lock_path(path), &fs::metadata(next).map_err(in_file(next))?).map_err(in_file(path))?;
     }
-    // Before the new file has the name: SQLite would apply an old log to it.
+    // Before the rename: SQLite would apply the old log to the new file.
     remove_sidecars(path)?;
     reach("restore.before-rename").map_err(in_file(path))?;
     fs::rename(next, path).map_err(in_file(path))?;
@@ -410,7 +410,7 @@ struct Leftover<'a>(&'a Path);
 
 impl Drop for Leftover<'_> {
     fn drop(&mut self) {
-        // The first error is the one to tell; the next restore removes what it finds.
+        // An earlier error is the one to report; the next restore removes what is left.
         let _ = remove_database(self.0);
     }
 }

@@ -173,7 +173,7 @@ impl Changes {
     /// The sensor as it is, where it is in memory and this transaction has not changed it.
     pub(super) fn unchanged(&self, sensor: &SensorRef) -> Option<Arc<Sensor>> {
         let (id, packed) = self.cache.settled(sensor)?;
-        // An older one is left where a later one was too large.
+        // It may be an older version, left here because a later one was too large to remember.
         let written = self.written.get(&id);
         if let Some(written) = written.filter(|written| written.revision == packed.version.revision) {
             return Some(Arc::clone(written));
@@ -190,7 +190,7 @@ impl Changes {
         self.sensors.insert(id, None);
     }
 
-    /// The sensor has become this, once it is committed.
+    /// The sensor will be this once the transaction is committed.
     pub(super) fn becomes(&mut self, packed: Option<Packed>, document: &str, sensor: Sensor) {
         let id = sensor.id;
         let Some(packed) = packed else { return };
@@ -201,7 +201,7 @@ impl Changes {
         self.sensors.insert(id, Some(Settled { packed, sensor }));
     }
 
-    /// The event is in the log, once it is committed.
+    /// The event will be in the log once the transaction is committed.
     pub(super) fn append(&mut self, event: StoredEvent) {
         if is_planted("bug.tail-before-commit") {
             return self.tail.extend(std::iter::once(event), || ());
@@ -245,7 +245,8 @@ impl Changes {
 }
 
 impl Place<'_> {
-    /// Fills the place, unless the sensor was written since it was given out, or it is that of another one, which had the name.
+    /// Fills the place; does nothing when the sensor was written since the place was given out, or the place is that of the sensor that
+    /// had the name before.
     pub(super) fn fill(self, id: SensorId, packed: Packed) {
         if id == self.id {
             // Refused is fine: the writer knows better.

@@ -40,7 +40,7 @@ pub(super) struct Write {
     pub reply: oneshot::Sender<Answer>,
     /// Where the answer goes; `None` when it goes to whoever waits.
     pub post_box: Option<PostBox>,
-    /// Given back before it is answered, so that who waits for the answer finds a place for the next.
+    /// Given back before the answer is sent, so that the client finds a place for its next write.
     pub place: Place,
 }
 

@@ -34,8 +34,8 @@ impl FileId {
     }
 }
 
-/// The file that the store was opened with. SQLite goes on with it whatever becomes of its name: what is committed after that is lost with
-/// a file that is deleted, and is in another one than the next start opens when it is moved.
+/// The file that the store was opened with. SQLite keeps using it whatever becomes of its name: what is committed to a deleted file is
+/// lost, and what is committed to one that was moved is not in the file that the next start opens.
 #[derive(Debug, Clone)]
 pub(super) struct OpenedFile {
     path: Arc<Path>,
@@ -46,13 +46,16 @@ impl OpenedFile {
     /// The file that the path leads to now.
     pub(super) fn at(path: &Path) -> std::io::Result<Self> {
         Ok(Self {
-            // As whoever looks for it needs it.
+            // The operator is shown this path.
             path: std::path::absolute(path)?.into(),
             id: FileId::of(path)?,
         })
     }
 
-    /// Whether the path still leads to it; about 1 us.
+    /// Whether the path still leads to it. Takes about 1 us.
+    ///
+    /// # Errors
+    /// [`StoreError::Misplaced`] when it does not; another one when that cannot be found out.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match FileId::of(&self.path) {
             Ok(id) if id == self.id => Ok(()),
@@ -69,7 +72,7 @@ impl OpenedFile {
     }
 }
 
-/// The locks of the operating system that a second process on the same file will miss. They go with the process, however that
+/// The locks of the operating system that keep a second process away from the same file. They end with the process, however it
 /// ends. SQLite's own exclusive mode would keep this process's readers out, too.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -77,7 +80,7 @@ pub(super) struct Lock {
     _beside: File,
     /// On the database itself, which may have other names: hard links, and mounts of the file. **It has to be closed after SQLite has
     /// closed the file:** a process that closes any descriptor of a file loses all of its `fcntl` locks on it, and those are SQLite's.
-    /// (This one is of `flock`, and does not meet them.)
+    /// (This one is an `flock`, which is independent of them.)
     _database: Option<File>,
 }
 
@@ -86,10 +89,10 @@ pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let beside = lock_beside(path)?;
     let real = real_path(path);
     if !real.exists() && with_suffix(&real, "-wal").exists() {
-        // SQLite would remove it.
+        // SQLite would remove the `-wal`, and with it the newest changes.
         return Err(OpenError::Lost(path.to_owned()));
     }
-    // As SQLite makes one.
+    // With the mode that SQLite would give it.
     let made = OpenOptions::new().append(true).create_new(true).mode(0o644).open(&real);
     let opened = match made {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => File::open(&real),
@@ -106,7 +109,7 @@ pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
 /// Locks the database that is to be replaced, if there is one.
 pub(super) fn lock_to_replace(path: &Path) -> Result<Lock, OpenError> {
     let beside = lock_beside(path)?;
-    // What may not even be read may be the reason for replacing it.
+    // An unreadable file is no error: it may be the reason for replacing it.
     let database = File::open(path).ok();
     if let Some(database) = &database {
         take(database, path, path)?;
@@ -128,7 +131,7 @@ fn lock_beside(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Locks this file, by which the one at `path` is used.
+/// Locks `file`, whose name is `name`; the error names the database at `path`.
 fn take(file: &File, name: &Path, path: &Path) -> Result<(), OpenError> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
@@ -146,14 +149,14 @@ fn check_is_file(path: &Path) -> Result<(), OpenError> {
     let what = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => "a folder",
         Ok(found) if !found.is_file() => "no regular file",
-        // Whatever is in the way is told by who comes to it.
+        // Whatever is wrong is reported by the step that needs the file.
         _ => return Ok(()),
     };
     let path = path.to_owned();
     Err(OpenError::NotAFile { path, what })
 }
 
-/// Looks at what SQLite has to write, because it does not say which of the files it may not.
+/// Checks the files that SQLite has to write, because its own error does not say which of them it may not write.
 pub(super) fn check_writable(path: &Path) -> Result<(), OpenError> {
     let real = real_path(path);
     let files = ["", "-wal", "-shm"].map(|suffix| with_suffix(&real, suffix));

@@ -53,8 +53,8 @@ impl Lookup {
         let failed = self.failed.clone().drop_guard();
         let mut questions = Vec::new();
         let mut stop = None;
-        // What is in the queue when a snapshot begins is answered from it, and nothing that comes later: whoever asks may know of
-        // a commit that it does not show.
+        // A snapshot answers only the questions that were in the queue before it began: whoever asks later may know of a newer
+        // commit.
         while stop.is_none() && self.questions.blocking_recv_many(&mut questions, MAX_QUESTIONS) > 0 {
             stop = self.answer(questions.drain(..));
         }

@@ -140,7 +140,7 @@ fn is_kept_in(connection: &Connection, table: &str, once: &Once, now: Timestamp)
         .query_row(params![once.key, now.unix_ms() - KEPT_MS], |row| row.get(0))
 }
 
-/// Forgets at most `limit` answers of each kind that are too old, and gives how many of that kind which had the most.
+/// Forgets at most `limit` expired answers of each kind, of sensors and of batches, and gives the larger of the two counts.
 pub(super) fn forget_old(connection: &Connection, now: Timestamp, limit: usize) -> rusqlite::Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut most = 0;

@@ -41,15 +41,15 @@ const PRAGMAS: &[(&str, &str)] = &[
     // What the write-ahead log is cut back to after a checkpoint: 64 MiB.
     ("journal_size_limit", "67108864"),
 ];
-/// Of the database that each of the two threads keeps in memory, in KiB, as a negative number. SQLite's 2 MiB are read again and again where a
-/// thousand sensors report.
+/// The page cache of each of the two threads, as SQLite takes it: KiB, as a negative number. With its default of 2 MiB, the same pages are
+/// read again and again where a thousand sensors report.
 const THREAD_CACHE_KIB: &str = "-16384";
 /// More than the writer has.
 const MAX_PREPARED_STATEMENTS: usize = 64;
 /// Connections that read. More than the cores of a small machine gain nothing.
 const READ_CONNECTIONS: u32 = 4;
-/// How long a read waits for one of them, and for what it has read to be announced: less than clients do, and than the relay may be
-/// silent.
+/// How long a read waits for one of them, and then for its snapshot to be announced. Less than clients wait, and than the relay may
+/// be silent.
 pub(super) const READ_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why the database could not be opened; one line for the operator.
@@ -114,7 +114,7 @@ pub enum OpenError {
     },
 }
 
-/// What was found of the schema when it was to be brought up to date, and is now.
+/// What version the schema had before it was brought up to date, and has now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
     /// There was none: the database was made.
@@ -152,7 +152,7 @@ impl Store {
         let lock = Arc::new(lock(path)?);
         check_writable(path)?;
         let (epoch, head) = prepare(path).await?;
-        // Before it is opened for good: another one that comes in between is missed by the writer.
+        // Before SQLite opens it for good: if the file is replaced in between, the writer notices.
         let file = OpenedFile::at(path).map_err(|error| database(path, error))?;
         let connection = open_writer(path).map_err(|error| database(path, error))?;
         let lookup_connection = open_lookup(path).map_err(|error| database(path, error))?;
@@ -400,7 +400,7 @@ pub(super) fn database(path: &Path, error: impl Into<anyhow::Error>) -> OpenErro
     }
 }
 
-/// The error with its causes as one text: those of sqlx repeat what the error itself has said.
+/// The error with its causes, each text once: errors of sqlx repeat their causes.
 pub(super) fn say_once(error: impl Into<anyhow::Error>) -> anyhow::Error {
     let error = error.into();
     let mut said: Vec<String> = Vec::new();

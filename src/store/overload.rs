@@ -12,18 +12,18 @@ use tokio::time::sleep;
 
 use super::writer::MAX_GROUP;
 
-/// How long more than a group's worth may be under way, as each group finds it: a burst that takes longer is none. Those who came
-/// until then wait for each other, so that more patience makes more of them slow.
+/// How long every new group may find more writes under way than fit into one. A burst is over by then. Writes that came in until then
+/// wait for each other, so a longer time makes more of them slow.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// How long the writer has had nothing to do when too much is over.
+/// After the writer was idle for this long, the overload is over.
 const REST: Duration = Duration::from_millis(50);
-/// How long nobody was refused when too much is over.
+/// After nobody was refused for this long, the overload is over.
 const CALM: Duration = Duration::from_secs(1);
-/// How many may be under way while there is too much to do: so many clients can write one thing after the other, on however slow a
-/// machine, and none is refused.
+/// How many writes may be under way during an overload. So up to this many clients, each with one write at a time, are never refused,
+/// however slow the machine is.
 const FEW: usize = 64;
-/// How long a refusal takes for each that is being made: 10,000 a second at most. Many clients come back at once whatever `Retry-After`
-/// says, and refusing them takes the time of those who are served.
+/// A refusal is delayed by this for each one under way: 10,000 a second at most. Many clients come back at once whatever `Retry-After`
+/// says, and refusing them takes time from those who are served.
 const REFUSAL_PACE: Duration = Duration::from_micros(100);
 
 /// What the writer and those who write know of each other; cheap to clone.
@@ -166,7 +166,7 @@ impl State {
         }
     }
 
-    /// Those who were refused may be back at once, so that a moment without work does not say that it is over.
+    /// Refused clients may be back at once, so a moment without work does not mean that the overload is over.
     fn calm_down(&mut self) {
         let Some(refused_at) = self.refused_at else { return };
         if refused_at.elapsed() > CALM || self.idle_since.is_some_and(|since| since.elapsed() > REST) {

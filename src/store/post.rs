@@ -1,8 +1,8 @@
 //! How the answers of the threads that know SQL reach those who wait for them.
 //!
-//! A runtime of one thread runs the tasks that the thread itself has woken before those that another one has (tokio takes one
-//! of the others for every 31), so that under load each answer would wait in a second queue; and each would be a call to the
-//! system. So a thread that asks for much has a task of its own, to which all its answers of a commit come together.
+//! A single-threaded tokio runtime prefers tasks that its own thread has woken to those woken by another thread (it takes one of
+//! the latter for every 31 of the former). So under load each answer would wait in a second queue, and each would cost a system
+//! call. Therefore each worker thread has one task, to which all its answers of a commit are sent together.
 
 use tokio::sync::{mpsc, oneshot};
 

@@ -93,7 +93,7 @@ impl Store {
             return Ok(None);
         };
         let record = row.record(links)?;
-        // Whoever asks by id needs no name, and would drive out those that are asked for.
+        // Only names that are asked for: others would push these out.
         if let SensorRef::Name(name) = sensor {
             cache.note_name(name, record.id);
         }
@@ -228,7 +228,7 @@ impl Store {
     }
 }
 
-/// The same for one who has a connection.
+/// [`Store::pruned_to`] over this connection.
 pub(super) async fn pruned_to(reader: impl SqliteExecutor<'_>) -> Result<Revision, StoreError> {
     // An empty log has the head behind it, whatever became of its events.
     let pruned_to = sqlx::query_scalar!(

@@ -261,8 +261,8 @@ impl Scribe {
     }
 }
 
-/// The refusal, told of the sensor as it is when the changes before it in the batch are rolled back; `are_any` says whether
-/// there were such, and `before` is the newest revision before them.
+/// The refusal of a write of a batch, in terms of the sensor as it is after the rollback of the earlier changes of the batch. `are_any`
+/// says whether there were such changes, and `before` is the newest revision before them.
 pub(super) fn as_it_is(
     connection: &Connection,
     target: &SensorRef,
@@ -297,7 +297,7 @@ pub(super) fn as_it_is(
     Ok(error)
 }
 
-/// The sensor as the transaction sees it. One that is damaged is the trouble of those who want that one: the inner error.
+/// The sensor as the transaction sees it. The inner error is a damaged row, which concerns only those who want that sensor.
 fn stored_sensor(connection: &Connection, target: &SensorRef) -> rusqlite::Result<Result<Option<Sensor>, StoreError>> {
     let row = find(connection, target)?;
     let sensor = row.map(|row| stored::read(row.document.as_bytes()).map_err(damaged));
@@ -309,8 +309,8 @@ fn state_of(sensor: &Sensor) -> (SensorId, Version) {
     (sensor.id, Version::from(sensor))
 }
 
-/// Whether the event of this number keeps a state: as if by chance, so that each sensor gets its share, in whatever turn they are
-/// written to.
+/// Whether the event of this revision stores the state. Decided by a hash, so that sensors that are written in turn all get their
+/// share.
 fn keeps_state(revision: Revision) -> bool {
     BuildHasherDefault::<DefaultHasher>::new()
         .hash_one(revision.get())

@@ -1,9 +1,9 @@
-//! Nobody is shown what is not announced yet.
+//! No answer shows a revision that is not announced yet.
 //!
-//! A commit can be seen in the database a moment before the writer has announced its head. Whoever read it then would know more than
-//! what is answered from memory, the kept pages of the list and the log among it: the next page could be older than the first, and its
-//! revision a cursor of the future. So a read that is ahead waits for the announcement, in one of these ways; a reader of events leaves
-//! out what is ahead.
+//! A commit is visible in the database a moment before the writer announces its head. A client that was shown it then would be ahead of
+//! everything that is answered from memory, such as cached pages of the list and the log: its next page could be older than the first,
+//! and its revision would be a cursor of the future. So a read that is ahead waits for the announcement, in one of the ways below; a read
+//! of events leaves out those that are ahead.
 
 use sqlx::{Sqlite, Transaction};
 use tokio::time::sleep;
@@ -23,7 +23,7 @@ impl Store {
         Ok(snapshot)
     }
 
-    /// Waits until the revision that was read is announced, which it is already, mostly.
+    /// Waits until the revision that was read is announced. Mostly it is already.
     pub(super) async fn announced(&self, revision: Revision) -> Result<(), StoreError> {
         if *self.inner.head.borrow() >= revision {
             return Ok(());
@@ -31,7 +31,7 @@ impl Store {
         let mut head = self.head();
         tokio::select! {
             announced = head.wait_for(|head| *head >= revision) => announced.map(drop).map_err(|_| StoreError::Stopped),
-            // It may never be: the outcome of the commit is unknown.
+            // It may never be announced: the outcome of its commit is unknown.
             () = self.failed() => Err(StoreError::Stopped),
             () = sleep(READ_WAIT_LIMIT) => Err(StoreError::Busy),
         }

@@ -1,6 +1,6 @@
 //! The newest events of the log in memory, for those who follow it: a thousand readers at the head cost no query.
 //!
-//! Nothing is in here that is not committed, and there is no hole in it: the writer appends what it has committed, in order.
+//! It holds committed events only, without a gap: the writer appends them in order, after the commit.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::StoredEvent;
 use crate::domain::Revision;
 
-/// More than the head moves while the slowest of many live readers gets its turn.
+/// More events than are written while the slowest of many live readers waits for its turn.
 const MAX_EVENTS: usize = 4_096;
 /// The most memory that their payloads take; the newest event is kept whatever it takes.
 const MAX_BYTES: usize = 8 << 20;

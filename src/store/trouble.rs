@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::StoreError;
 
-/// How long a failure counts when no write comes after it: with nobody writing, nobody would find out that it is over.
+/// How long a failure counts when no write comes after it: without one, nothing would show that it is over.
 const LASTS: Duration = Duration::from_secs(10);
 
-/// With less room than that a disk is still full: what a probe commits fits into what SQLite has already taken of it.
+/// With less free space than this a disk is still full, although probes succeed: what they write fits into pages that SQLite already has.
 const MIN_ROOM_BYTES: u64 = 1 << 20;
 
 /// Why the last write failed, if it did; cheap to clone.
@@ -41,7 +41,7 @@ impl Trouble {
         if goes_on {
             tracing::debug!(%error, "a group of writes was rolled back");
         } else if matches!(error, StoreError::Misplaced(_)) {
-            // Nobody need have written anything.
+            // Found once a second, too, when there was no group to roll back.
             tracing::error!(%error, "writes are refused");
         } else {
             tracing::error!(%error, "a group of writes was rolled back");
@@ -49,7 +49,7 @@ impl Trouble {
         *last = Some((Instant::now(), error.clone()));
     }
 
-    /// A group was committed. Without a change in it that proves little, but that the file is in its place and nobody else's.
+    /// A group was committed. Without a change in it that proves only that the file is in its place and not locked by another program.
     pub(super) fn committed(&self, has_changes: bool) {
         let mut last = self.last();
         let is_over = matches!(&*last, Some((_, StoreError::Misplaced(_) | StoreError::Locked)));

@@ -30,7 +30,7 @@ pub(super) const MAX_GROUP: usize = 256;
 const MIN_GROUP_LIMIT: Duration = Duration::from_millis(5);
 /// How often the log is looked through for events that may go.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
-/// How soon again when there were as many as one step removes: faster than events are written, and with room for writes.
+/// How soon the next step follows one that removed as many as it may: fast enough to keep up with the writes, with time left for them.
 const NEXT_PRUNE_DELAY: Duration = Duration::from_millis(50);
 /// The most events that one step of pruning removes, so that no write waits long behind it.
 const MAX_PRUNED_AT_ONCE: usize = 2_000;
@@ -99,7 +99,7 @@ impl Writer {
             tracing::warn!(%error, "closing the database failed; the next start recovers it");
         }
         pass("store.after-close");
-        // Before anybody is told that the store is closed, and may open it again.
+        // Before anybody is told that the store is closed, because they may open it again at once.
         drop(self.lock);
         if let Some(stop) = stop {
             // Nobody waiting is fine.
@@ -360,7 +360,7 @@ impl Writer {
     /// Removes a bounded number of events and answers that may go, and gives how many. `None` when COMMIT failed, after which nothing
     /// may be written.
     fn prune(&self) -> Option<usize> {
-        // Once a second, so that it is told also where nobody writes.
+        // Checked once a second, so that it is logged even when nobody writes.
         if let Err(error) = self.file.check() {
             self.trouble.begin(&error);
             return Some(0);
