@@ -1,10 +1,11 @@
 use crate::domain::Epoch;
 
 const PREFIX: &str = "sensorcast-";
-/// Before the number of another one.
+/// Between the relay's own id and the number of an alternative one.
 const OTHER: char = '.';
 
-/// How many of them there are: after the last one it is the relay's own again, which may be the only one that the broker knows.
+/// How many alternatives there are. After the last one the relay takes its own id again, which may be the only one that the broker
+/// accepts.
 pub(super) const OTHERS: u32 = 9;
 
 /// The relay's client id: the same for every connection of one store, another for every store. Short enough for every
@@ -13,7 +14,7 @@ pub(super) fn of(epoch: &Epoch) -> String {
     format!("{PREFIX}{epoch}")
 }
 
-/// The one that it takes instead, on this attempt, when somebody else may have that.
+/// The alternative that the relay takes on this attempt, 1 to [`OTHERS`], when another client may be using its own id.
 pub(super) fn other(client_id: &str, attempt: u32) -> String {
     format!("{client_id}{OTHER}{attempt}")
 }

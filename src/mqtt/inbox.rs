@@ -13,7 +13,7 @@ pub(super) struct Inbox(Arc<Mutex<mpsc::UnboundedReceiver<Message>>>);
 
 /// A subscription that lasts as long as the answer to it.
 pub(super) struct Question {
-    /// The client that asks; its end is in good hands when the question is dropped.
+    /// The client that asks; dropping the question drops it where waiting is allowed.
     client: Lent,
     inbox: Inbox,
     filter: String,
@@ -86,7 +86,7 @@ impl Question {
     }
 }
 
-/// A client that may be let go anywhere.
+/// A client that may be dropped anywhere.
 struct Lent(Option<AsyncClient>);
 
 impl Drop for Lent {

@@ -72,9 +72,9 @@ impl PahoSink {
         })
     }
 
-    /// The id is stable, so that the broker ends a half-open connection of ours when we come back. But two clients with
-    /// one id push each other out for ever, which not every broker tells them: when a connection was lost as soon as it
-    /// was made we give way. One that we gave up ourselves says nothing of that: the broker may know clients by their ids.
+    /// The id is stable, so that the broker ends a half-open connection of ours when we come back. But two clients with one id
+    /// disconnect each other for ever, and not every broker says that this is the reason. So after connections that were lost as soon as
+    /// they were made, an alternative id is tried.
     fn client_id(&self) -> String {
         match self.short_lives.load(Ordering::Relaxed) {
             0 => self.client_id.clone(),
@@ -107,7 +107,7 @@ impl Sink for PahoSink {
             let outcome = match outcome {
                 Ok(outcome) => outcome,
                 Err(error) => {
-                    // The broker may know clients by their ids, and not by the one with which we gave way.
+                    // The broker may accept only known ids, and not the alternative: back to our own.
                     short_lives.store(0, Ordering::Relaxed);
                     client::drop_elsewhere(client);
                     return Err(error);
@@ -293,7 +293,7 @@ impl Drop for PahoConnection {
         let Some(client) = self.client.take() else {
             return;
         };
-        // Word of the end may still be under way when what was to be answered already failed.
+        // A message may have failed before the end of the connection is reported.
         let was_ended = self.lost.borrow().is_some() || self.has_failed.load(Ordering::Relaxed);
         let short_lives = if was_ended && self.made_at.elapsed() < SHORT_LIFE {
             // No two connections of one sink are alive at a time.

@@ -40,8 +40,8 @@ pub(super) fn refusal(code: ReasonCode) -> Refusal {
     }
 }
 
-/// What a DISCONNECT of the broker means (MQTT 5 §3.14.2.1). A message may be the reason why it hangs up, but not of what it says
-/// of itself, of the connection or of how many messages there are.
+/// What a DISCONNECT of the broker means (MQTT 5 §3.14.2.1). A message may be the reason for it, but not when the reason code is about
+/// the broker, the connection or the rate of messages.
 pub(super) fn farewell(code: ReasonCode) -> Refusal {
     let Refusal { verdict, reason } = refusal(code);
     Refusal {

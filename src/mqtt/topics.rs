@@ -60,7 +60,7 @@ impl Topics {
     pub fn sensor_of_state(&self, topic: &str) -> Option<SensorId> {
         let id = topic.strip_prefix(&self.collection)?.strip_prefix('/')?;
         let id = id.strip_suffix(Self::STATE)?.parse().ok()?;
-        // The same UUID in other letters is another topic.
+        // The same UUID in upper case is another topic.
         (self.state(id) == topic).then_some(id)
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Guard {
     pub(super) numbers: Arc<Numbers>,
 }
 
-/// So many connections are worth a line: half of those that are let in.
+/// From this many connections on, a new one is worth a log line: half of the limit.
 const CROWD: usize = MAX_CLIENTS / 2;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

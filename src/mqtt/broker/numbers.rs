@@ -1,4 +1,4 @@
-//! What the built-in broker tells of itself: numbers for the metrics, and lines at most once a minute, whatever clients do.
+//! Numbers of the built-in broker for the metrics, and how often its log lines come: at most once a minute, whatever clients do.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ pub(super) struct Numbers {
     pub(super) stats: OnceLock<Arc<BrokerStats>>,
     pub(super) publishes_refused: Count,
     pub(super) impostors_refused: Count,
-    /// Connects while many are connected.
+    /// Connections that were made while many clients were connected.
     pub(super) in_a_crowd: Count,
 }
 
@@ -28,7 +28,7 @@ impl Numbers {
     }
 }
 
-/// Of something that clients may do as often as they like.
+/// A count of something that clients can do as often as they like, and when it was logged last.
 #[derive(Default)]
 pub(super) struct Count {
     total: AtomicU64,
@@ -42,7 +42,7 @@ impl Count {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Counts one more. When a line is due: how many there were since the last one.
+    /// Counts one more. `Some` when a line is due (once a minute): how many there were since the last line.
     pub(super) fn one_more(&self) -> Option<u64> {
         let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +56,7 @@ impl Count {
     }
 }
 
-/// What the library tells in its log and nowhere else, since the start of the process.
+/// What the library reports only in its log, counted since the start of the process.
 pub(super) static FROM_LOG: FromLog = FromLog {
     messages_dropped: AtomicU64::new(0),
     connections_refused: AtomicU64::new(0),
@@ -69,7 +69,7 @@ pub(super) struct FromLog {
     pub(super) connections_failed: AtomicU64,
 }
 
-/// Reads a warning of the library (of the version that is pinned), which has no other way to tell some of its troubles.
+/// Counts a warning of the library. The texts and fields are those of the pinned version.
 pub fn read_log(event: &Event<'_>) {
     let mut line = Line::default();
     event.record(&mut line);
