@@ -5,13 +5,13 @@ use actix_web::web;
 
 use super::problem::{self, Problem};
 
-/// What is made of more bytes than this is made beside the workers.
+/// Work on more bytes than this goes to another thread.
 const LONGEST_ON_WORKER_BYTES: usize = 64 * 1024;
 
-/// Makes something of so many bytes; of few of them at once.
+/// Runs `work` on an input of this size: in place when it is small, otherwise on a thread for blocking work.
 ///
 /// # Errors
-/// When it panics beside the workers.
+/// When it panics on that thread.
 pub async fn make<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,

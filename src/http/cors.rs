@@ -21,8 +21,8 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
 /// Seconds for which a browser remembers what it may do.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 
-/// Whether a script may open a WebSocket. Browsers ask for one on behalf of any page and show it the answer, which they do with nothing
-/// else (RFC 6455 §10.2); who sends no `Origin` is no browser.
+/// Whether a script may open a WebSocket. Browsers open them for any page and let it read the messages, so the check is up to the server
+/// (RFC 6455 §10.2). A request without `Origin` is not from a browser.
 pub fn may_listen(origins: &CorsOrigins, request: &RequestHead, own: &str) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else {
         return true;
@@ -44,7 +44,7 @@ fn is_allowed(origins: &CorsOrigins, origin: &str) -> bool {
     }
 }
 
-/// Adds to an answer what the browser asks for on behalf of a script.
+/// Adds the headers by which the browser lets a script read the answer.
 pub fn allow(origins: &CorsOrigins, request: &RequestHead, headers: &mut HeaderMap) {
     let origin = match origins {
         CorsOrigins::None => return,

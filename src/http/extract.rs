@@ -113,8 +113,8 @@ pub fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time
 /// The names and values of a query, decoded.
 ///
 /// # Errors
-/// Names a parameter whose name or value is not UTF-8, or has a % that begins no code (RFC 3986 §2.1), which the decoding alone would
-/// pass over.
+/// Names a parameter whose name or value is not UTF-8, or has a % without two hexadecimal digits after it (RFC 3986 §2.1), which
+/// decoding alone would accept.
 pub fn query_pairs(query: &str) -> Result<impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)>, String> {
     let is_code = |text: &str| text.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     for pair in query.split('&') {
@@ -133,7 +133,7 @@ pub fn query_pairs(query: &str) -> Result<impl Iterator<Item = (Cow<'_, str>, Co
 /// Reads a query as a `T`.
 ///
 /// # Errors
-/// Names every parameter that is not known, is there twice, or has no value that it may have, and says what is allowed.
+/// Names every parameter that is unknown, repeated or has an invalid value, up to [`Fault::MAX_COUNT`], and says what is allowed.
 pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, String> {
     drop(query_pairs(query)?);
     match parse_parameters::<T>(query) {
@@ -142,7 +142,8 @@ pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Str
     }
 }
 
-/// What is wrong with a query, the first [`Fault::MAX_COUNT`]. Serde stops at the first: without that one, there may be a next.
+/// What is wrong with a query, the first [`Fault::MAX_COUNT`]. Serde stops at the first fault, so the query is read again without that
+/// parameter, until nothing is wrong.
 fn faults_of<T: DeserializeOwned + Validate>(query: &str) -> Vec<String> {
     let (mut faults, mut names, mut pairs) = (Vec::new(), HashSet::new(), Vec::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -152,7 +153,7 @@ fn faults_of<T: DeserializeOwned + Validate>(query: &str) -> Vec<String> {
             faults.push(format!("{name}: it is there twice"));
         }
     }
-    // Each round reads the whole query again, and tells all that there could be.
+    // Bounded, because each round reads the whole query.
     while faults.len() < Fault::MAX_COUNT {
         let rest = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&pairs)
@@ -249,8 +250,8 @@ impl BodyType for Report {
     const ADVERTISE: &'static str = "accept";
 }
 
-/// A body of a size and media type that are taken here, for an answer that the client accepts; not parsed yet, because
-/// preconditions come first.
+/// A body whose size and media type are allowed, of a request that accepts the answer. Not parsed yet, because preconditions come
+/// first.
 #[derive(Debug)]
 pub struct Body<T> {
     bytes: Bytes,
@@ -340,8 +341,8 @@ impl<T: BodyType> FromRequest for Body<T> {
     }
 }
 
-/// A body that the operation has no use for. It is read to its end all the same, because what is cut off or malformed on its way must
-/// not be done.
+/// A body that the operation ignores. It is read to its end all the same, because a request that is cut off or malformed must not be
+/// carried out.
 #[derive(Debug)]
 pub struct UnusedBody;
 
@@ -423,7 +424,7 @@ async fn read_all(
     if announced.is_some_and(|length: usize| length > max_bytes) {
         return Err(too_large());
     }
-    // What is announced has not come yet.
+    // Bounded, because an announced length costs the client nothing.
     let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(MAX_AHEAD_BYTES));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {

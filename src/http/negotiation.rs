@@ -17,8 +17,8 @@ pub fn elements(field: &str) -> impl Iterator<Item = &str> {
     parts(field, ',')
 }
 
-/// Reads a media type or a range, also one with spaces before a semicolon or with nothing after it (RFC 9110 §5.6.6), which their
-/// own parsers do not take.
+/// Reads a media type or a range. Spaces before a semicolon, and a semicolon with nothing after it, are allowed (RFC 9110 §5.6.6) but
+/// refused by the parsers of `mime` and actix, so they are removed first.
 fn read<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok().or_else(|| {
         let parts = parts(text, ';').map(str::trim).filter(|part| !part.is_empty());

@@ -229,13 +229,13 @@ impl Problem {
         }
     }
 
-    /// A problem that the words of its kind say all about.
+    /// A problem whose detail is the text of its kind.
     #[must_use]
     pub fn of_kind(kind: &'static Kind) -> Self {
         Self::new(kind, format!("{} {}", kind.happened, kind.fix))
     }
 
-    /// Whether the store logs when it begins and when it is over.
+    /// Whether it is of a kind of which the store logs only the beginning and the end.
     #[must_use]
     pub fn is_told_by_store(&self) -> bool {
         [OVERLOADED.slug, STORAGE_FULL.slug].contains(&self.kind.slug)
@@ -270,8 +270,7 @@ impl Problem {
         }
     }
 
-    /// The same problem of an operation of a batch: the pointers lead into the batch, and of the headers only that stays which is not
-    /// about the resource of the operation.
+    /// The same problem as that of an operation of a batch: pointers lead into the batch, and all headers but the `ETag` are left out.
     #[must_use]
     pub fn of_operation(mut self, index: usize) -> Self {
         self.headers.retain(|(name, _)| name == header::ETAG);
@@ -310,7 +309,7 @@ impl Problem {
         self
     }
 
-    /// What an error of the framework is to the client: its status, in our words.
+    /// The problem for an error of the framework: by its status, in our words.
     #[must_use]
     pub fn of_status(status: StatusCode) -> Self {
         let kind = KINDS.iter().find(|kind| kind.status == status);

@@ -30,11 +30,11 @@ use operation::Operation;
 pub const MAX_OPERATIONS: usize = 500;
 /// How many batches are done at a time. More get 503.
 const MAX_AT_A_TIME: usize = 16;
-/// The memory that all batches may take, in times the largest body. More get 503; but one that is alone is done whatever it takes.
+/// The memory that all batches together may take, as a multiple of the largest body. Beyond that they get 503, except one that is alone.
 const ROOM_IN_BODIES: usize = 64;
-/// What an object takes once it is parsed: there is room for eleven members in the smallest.
+/// The bytes that an object takes once it is parsed: even the smallest has room for eleven members.
 const OBJECT_BYTES: usize = 640;
-/// What any other value takes, and a key.
+/// The bytes that any other value, or a key, takes.
 const VALUE_BYTES: usize = 64;
 
 /// The memory for batches; cheap to clone.
@@ -156,7 +156,7 @@ pub async fn batch(
     payload: Payload,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    // Taken as they come: who announces much and sends next to nothing keeps nobody out.
+    // Taken as the bytes arrive: a client that announces much and sends little keeps nobody out.
     let mut room = state.batch_room.take(0)?;
     let make_room = |piece: &[u8]| state.batch_room.extend(&mut room, piece);
     let limit = state.limits.batch_bytes;
@@ -177,7 +177,7 @@ pub async fn batch(
         content,
         state: state.clone(),
     });
-    // What is kept is what is told the first time, whatever is preferred then; a confirmation could be of another preference.
+    // A stored answer keeps the preference of the first request, so a confirmation could be of another one.
     let applied = content.filter(|_| once.is_none());
     let once = once.map(|once| {
         let attempts = attempts.clone();
@@ -199,10 +199,10 @@ pub async fn batch(
     Ok(response.content_type(mime::APPLICATION_JSON).body(outcomes))
 }
 
-/// What is left to tell of a batch.
+/// What is needed to answer a batch once the store has run it.
 struct Attempts {
     asked: Vec<Asked>,
-    /// What the answers are to contain, but for those of operations that say so themselves.
+    /// The preference of the batch, for operations without one of their own.
     content: Option<Content>,
     state: Data<HttpState>,
 }
@@ -243,15 +243,15 @@ impl Attempts {
 /// What the store is to do.
 type Write = (SensorRef, Decide);
 
-/// What is left to tell of an operation.
+/// What is needed to answer an operation once the store has run it.
 struct Asked {
     path: String,
-    /// What its answer is to contain, when it says so itself.
+    /// Its own preference, if any.
     content: Option<Content>,
     attempt: Attempt,
 }
 
-/// What a batch asks for: of each operation what is left to tell and what the store is to do, and whether it is atomic.
+/// Reads a batch: for each operation what is needed to answer it and what the store is to do; and whether the batch is atomic.
 fn read(body: &Body<Post>, state: &HttpState) -> Result<(Vec<Asked>, Vec<Write>, bool), Problem> {
     let json = body.input().json?;
     let (operations, atomic) = BatchForm::read(json, &state.links().url("")).map_err(Problem::invalid)?;
@@ -260,7 +260,7 @@ fn read(body: &Body<Post>, state: &HttpState) -> Result<(Vec<Asked>, Vec<Write>,
     Ok((asked, writes, atomic))
 }
 
-/// What an operation asks for: what is left to tell of it, and what the store is to do.
+/// Splits an operation into what is needed to answer it and what the store is to do.
 fn attempt(operation: Operation, state: &HttpState) -> (Asked, Write) {
     let (path, headers) = (operation.path.clone(), operation.headers());
     let content = headers

@@ -179,9 +179,8 @@ async fn oldest(
     Ok((points, next))
 }
 
-/// The last points of the range, and of how many events, where there are too few points in the newest [`MOST_LOOKED_THROUGH`] and
-/// there are more events. The newest are looked through, and more of them only where those have too few points: a sensor may have
-/// a million.
+/// The last points of the range. The newest events are looked through, and more of them only as long as they have too few points, up to
+/// [`MOST_LOOKED_THROUGH`], because a sensor may have a million. When even those have too few points and there are older events, their number is given as well.
 async fn newest(
     query: &HistoryQuery,
     sensor: SensorId,

@@ -1,5 +1,4 @@
-//! What all writes have in common, each by itself or in company: first whether the sensor is in the state that the request
-//! demands, then whether the body can be used, then the change.
+//! What all writes have in common, alone or in a batch: first the precondition, then whether the body can be used, then the change.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -53,7 +52,7 @@ pub struct Plan {
     once: Option<Once>,
 }
 
-/// What has to be so before a write, whatever it makes of the sensor.
+/// What a write demands of the present state, whatever it changes.
 #[derive(Clone)]
 struct Terms {
     precondition: Precondition,
@@ -119,7 +118,7 @@ impl Plan {
         self
     }
 
-    /// A write that cannot be one, whatever the state is.
+    /// A write that fails with `problem`, whatever the state is.
     #[must_use]
     pub fn hopeless(problem: Problem) -> Self {
         let nobody = SensorRef::Id(clock::new_sensor_id());
@@ -133,13 +132,13 @@ impl Plan {
         }
     }
 
-    /// The same write, to be done once however often its request comes.
+    /// The same write with the key of its request: when that comes again, it is not carried out again.
     #[must_use]
     pub fn once(self, once: Option<Once>) -> Self {
         Self { once, ..self }
     }
 
-    /// The write as the store runs it among others, and what is left to tell of it.
+    /// The write as the store runs it in a batch, and what is needed to answer it after that.
     #[must_use]
     pub fn into_attempt(self) -> (Attempt, (SensorRef, Decide)) {
         let Self {
@@ -210,7 +209,8 @@ impl Attempt {
         reason.into_iter().fold(problem, Problem::because)
     }
 
-    /// What of a refusal only the operations before it explain, which are undone: what is told of the sensor is as it is without them.
+    /// Why the write was refused, when only earlier operations of the batch explain it: those are undone, and the answer shows the
+    /// sensor without them.
     fn reason_in_batch(&self, error: &WriteError) -> Option<&'static str> {
         let WriteError::Refused {
             refusal,
@@ -224,7 +224,7 @@ impl Attempt {
             Refusal::NotFound | Refusal::PreconditionFailed(_) | Refusal::ListPreconditionFailed(..) => {
                 let head = match refusal {
                     Refusal::ListPreconditionFailed(_, head) => *head,
-                    // Of a sensor it says nothing.
+                    // Not looked at for a sensor.
                     _ => Revision::ZERO,
                 };
                 let without_them = self.terms.judge(current.map(|(_, version)| version), head);
@@ -261,7 +261,7 @@ impl Terms {
     }
 }
 
-/// The problem of a request whose body cannot be used. What comes before the body in the order of the checks goes first.
+/// The problem of a request whose body cannot be used: that of the body, unless existence or precondition fail, which are checked first.
 async fn bad_body(body: Problem, target: &SensorRef, terms: &Terms, state: &HttpState) -> Problem {
     let current = match state.store.get(target).await {
         Ok(current) => current,

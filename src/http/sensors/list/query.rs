@@ -152,7 +152,7 @@ impl IntoParams for MetadataParameters {
     }
 }
 
-/// Where a page starts, and in which life of the store that was said: `{epoch}.{place}`. A place alone is one in the present life.
+/// Where a page starts, and the epoch in which the link was made: `{epoch}.{place}`. A place alone belongs to the present epoch.
 #[derive(Debug, Clone)]
 struct PageCursor {
     epoch: Option<Epoch>,
@@ -199,7 +199,7 @@ impl ListRequest {
     fn read(query: &str) -> Result<Self, String> {
         let is_metadata = |pair: &&str| name_of(pair).starts_with(METADATA);
         let (metadata, others): (Vec<_>, Vec<_>) = query.split('&').partition(is_metadata);
-        // Its name is any that begins so, which Serde cannot know.
+        // Serde cannot list names that clients make.
         let parameters: Result<ListParameters, _> = parse_query(&others.join("&")).map_err(|faults| {
             faults.replace(
                 "no such parameter, expected",
@@ -350,7 +350,7 @@ fn read_metadata(query: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(metadata)
 }
 
-/// The name of a parameter as far as it matters here: what begins with `metadata.` has to be decoded for that.
+/// The decoded name of a parameter, by which those that begin with `metadata.` are recognized.
 fn name_of(pair: &str) -> Cow<'_, str> {
     let name = pair.split('=').next().unwrap_or_default();
     percent_decode_str(name).decode_utf8_lossy()
