@@ -51,7 +51,7 @@ fn once(written: &OnceLock<Bytes>, write: impl FnOnce() -> anyhow::Result<String
 
 /// The OpenAPI document as JSON
 ///
-/// What this service answers to which request, for tools and people.
+/// The operations of this service, with their parameters and answers.
 #[utoipa::path(
     get,
     operation_id = "openapiJson",
@@ -70,7 +70,7 @@ pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 
 /// The OpenAPI document as YAML
 ///
-/// What this service answers to which request, for tools and people.
+/// The operations of this service, with their parameters and answers.
 #[utoipa::path(
     get,
     operation_id = "openapiYaml",

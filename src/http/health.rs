@@ -84,7 +84,7 @@ struct BrokerForm {
 
 /// Is the process running?
 ///
-/// Answers as long as it does, whatever the store and the broker do.
+/// Answers 200 while the process runs, whatever the state of store and broker.
 #[utoipa::path(
     get,
     operation_id = "live",
@@ -105,7 +105,8 @@ pub async fn live() -> HttpResponse {
 
 /// Can it read and write the store?
 ///
-/// A broker that is away does not make the service unready: requests go on, and the log is published when it is back.
+/// A broker that is away does not make the service unready: requests are served, and the events are published when it is
+/// back.
 #[utoipa::path(
     get,
     operation_id = "ready",

@@ -156,7 +156,7 @@ struct LogBounds {
     head: Revision,
 }
 
-/// An error as RFC 9457 has it: media type `application/problem+json`.
+/// An error (RFC 9457), with the media type `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemForm<'a> {
@@ -173,7 +173,7 @@ pub struct ProblemForm<'a> {
     /// What is wrong with this request, and what to do.
     #[schema(example = "1 member breaks a rule; see errors")]
     detail: &'a str,
-    /// The path that was requested; of what is no request there is none.
+    /// The path that was requested; absent when there was no valid request.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(format = "uri-reference", required = false, example = "/sensors")]
     instance: &'a str,
@@ -181,7 +181,7 @@ pub struct ProblemForm<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FaultForm<'a>>,
-    /// Which operation of a batch it is that cannot be done, the first being 0.
+    /// The operation of a batch that failed, the first being 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 499, nullable = false, example = 0)]
     index: Option<u16>,

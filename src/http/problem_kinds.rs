@@ -94,7 +94,7 @@ kinds! {
         "The detail tells line and column. Let a JSON library write the body.",
         example("POST /sensors", "duplicate member \"name\" at line 1 column 20");
     ORIGIN_NOT_ALLOWED, FORBIDDEN, "origin-not-allowed", "Scripts of this site may not listen",
-        "A browser asked for a WebSocket on behalf of a page of another site. For what else such a page may not do, browsers see to it themselves.",
+        "A browser asked for a WebSocket for a page of another site. Browsers do not restrict WebSockets themselves, so the service does.",
         "The operator allows an origin in CORS_ORIGINS.",
         example("GET /events", "a page of https://example.com may not listen here");
     NOT_FOUND, NOT_FOUND, "not-found", "There is no such resource",
@@ -151,7 +151,7 @@ kinds! {
         example("POST /sensors", "a body has at most 65536 bytes");
     URI_TOO_LONG, URI_TOO_LONG, "uri-too-long", "The URL is too long",
         "A URL has at most 8 KiB, or what the operator set in HTTP_MAX_URL_BYTES.",
-        "Shorten it: no URL that this service hands out comes near.",
+        "Shorten it: the URLs that this service hands out are far shorter.",
         example("GET /sensors", "a URL has at most 8192 bytes");
     UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has a media type that is not taken here",
         "POST and PUT take application/json, a PUT of a value text/plain, too; PATCH takes application/merge-patch+json, application/json-patch+json or application/json; in UTF-8 and without a Content-Encoding.",
@@ -186,9 +186,9 @@ kinds! {
         "Read the sensor after that.",
         example("POST /sensors", "The disk failed while the change was being committed. The service restarts and finds out.");
     UNAVAILABLE, SERVICE_UNAVAILABLE, "unavailable", "The service cannot work now",
-        "It is stopping, the file of its database is not in its place, or another program has that locked. Nothing was changed.",
+        "The service is stopping, its database file is not in its place, or another program has the database locked. Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",
-        example("POST /sensors", "It is stopping, the file of its database is not in its place, or another program has that locked. Nothing was changed. Send the request again after the seconds in Retry-After.");
+        example("POST /sensors", "The service is stopping, its database file is not in its place, or another program has the database locked. Nothing was changed. Send the request again after the seconds in Retry-After.");
     STORAGE_FULL, INSUFFICIENT_STORAGE, "storage-full", "The disk is full",
         "Nothing was changed. Reading works; writing works again as soon as the operator has made room.",
         "Make room on the disk that holds the database, then send the request again.",

@@ -36,8 +36,8 @@ impl ToSchema for Draft {
 impl PartialSchema for Replacement {
     fn schema() -> RefOr<Schema> {
         let mut body = writable(
-            "What a sensor is to be; what is left out or `null` is unset. `name` is required at `/sensors/{id}`. `id` has to be the \
-             sensor's own. What the server writes is ignored, so that the body of a GET can be sent back.",
+            "The new state of a sensor; members that are left out or `null` are unset. `name` is required at `/sensors/{id}`. `id` has \
+             to be the sensor's own. Members that only the server writes are ignored, so that the body of a GET can be sent back.",
         );
         let id = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
@@ -67,8 +67,9 @@ impl ToSchema for Replacement {
 
 impl PartialSchema for MergePatch {
     fn schema() -> RefOr<Schema> {
-        let mut body =
-            writable("A merge patch (RFC 7396): members are set, `null` unsets one, what is not mentioned stays.");
+        let mut body = writable(
+            "A merge patch (RFC 7396): `null` unsets a member, and members that are not mentioned stay as they are.",
+        );
         body.properties.insert("location".to_owned(), partial_location());
         body.examples = vec![json!({"value": 21.7, "unit": null})];
         Schema::Object(body).into()
@@ -120,8 +121,8 @@ impl PartialSchema for JsonPatch {
             .items(kinds)
             .max_items(Some(Self::MAX_OPERATIONS))
             .description(Some(
-                "A JSON Patch (RFC 6902): operations on what a GET shows, in their order, all or none. What the server alone writes \
-                 can be tested and copied, and not changed. All that is copied and moved takes at most 64 KiB together.",
+                "A JSON Patch (RFC 6902): operations on the representation that a GET shows, in order, all or none. Members that only \
+                 the server writes can be tested and copied, but not changed. What is copied and moved is at most 64 KiB together.",
             ))
             .examples([json!([{"op": "test", "path": "/value", "value": 21.7}, {"op": "replace", "path": "/value", "value": 21.9}])])
             .into()

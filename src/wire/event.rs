@@ -45,18 +45,18 @@ pub struct EventForm<'a> {
     pub batch: Option<BatchForm<'a>>,
 }
 
-/// The place of an event in a batch. Its events have contiguous revisions; those of operations that change nothing are not made
-/// and not counted.
+/// The place of an event in a batch. Its events have contiguous revisions. An operation that changes nothing has no event and
+/// is not counted.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = BatchPlace)]
 pub struct BatchForm<'a> {
     /// The same for all events of the batch.
     #[schema(format = "uuid", example = "01936f0e-8a10-7c3e-b1f5-4d2a9e6c0b11")]
     pub id: &'a str,
-    /// The number of the event among them, the first being 0.
+    /// The number of the event in the batch, the first being 0.
     #[schema(minimum = 0, maximum = 499, example = 0)]
     pub index: usize,
-    /// How many they are.
+    /// How many events the batch has.
     #[schema(minimum = 1, maximum = 500, example = 2)]
     pub count: usize,
 }

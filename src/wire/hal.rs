@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::members::Members;
 
-/// What a HAL document is, beside what the JSON has.
+/// What a HAL document has besides the members of the JSON.
 #[derive(Debug, serde::Serialize, ToSchema)]
 #[schema(as = HalResource)]
 pub struct HalForm {

@@ -18,7 +18,7 @@ pub struct HistoryForm {
     /// The life of the store that the revisions belong to.
     #[schema(pattern = "^[a-z2-7]{8}$", example = "k3f7q2vt")]
     pub epoch: String,
-    /// The name of the sensor, or its last one where the log tells.
+    /// The name of the sensor; of a deleted one its last name, if the log still has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "boiler-temp")]
     pub name: Option<String>,
@@ -40,19 +40,18 @@ pub struct PointForm {
     /// The revision that the change made: `?revision=` shows the whole sensor.
     #[schema(minimum = 1, example = 43)]
     pub revision: i64,
-    /// Where the point stands on the axis of time: `measured_at` where the change reported a value, the instant of the
-    /// change where it did not.
+    /// The time of the point: `measured_at` where the change reported a value, otherwise the instant of the change.
     #[schema(format = "date-time", example = "2026-11-22T11:00:00.000Z")]
     pub time: String,
-    /// When the value was measured; absent, too, when the event that told it is no longer kept.
+    /// When the value was measured; also absent when the event that set it is no longer kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "date-time", nullable = false, example = "2026-11-22T11:00:00.000Z")]
     pub measured_at: Option<String>,
-    /// The value from then on; absent when it is not set, and when the event that told it is no longer kept.
+    /// The value from then on; absent when it is not set, or the event that set it is no longer kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub value: Option<ValueForm>,
-    /// The status from then on; absent when the sensor is gone, and when the event that told it is no longer kept.
+    /// The status from then on; absent when the sensor is deleted, or the event that set it is no longer kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub status: Option<StatusForm>,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::{SensorId, SensorRef, Status};
 
-/// One link of a representation (RFC 8288): where it leads and in which relation that stands to what holds it.
+/// A link (RFC 8288): its target, and how the target relates to the representation that holds the link.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq, ToSchema)]
 pub struct Link {
     /// The relation: an IANA-registered name where one exists (`self`, `collection`, `first`, `next`, `monitor`, …),

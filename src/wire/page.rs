@@ -28,7 +28,7 @@ pub struct SensorPageForm {
     /// The revision of the store when the page was read: events after that of the *first* page complete the list.
     #[schema(minimum = 0, example = 45)]
     revision: i64,
-    /// How many sensors the filters let through; with `count=exact`.
+    /// How many sensors match the filters; only with `count=exact`.
     #[schema(nullable = false, minimum = 0, example = 3)]
     count: Option<u64>,
     /// `self`, `first`; `next` unless this page is the last and `prev` unless it is the first; `monitor` with the topic of all
@@ -188,8 +188,7 @@ pub struct EventPageForm<'a> {
     /// The events, each byte for byte as MQTT carries it.
     #[schema(value_type = Vec<EventForm>)]
     pub events: Vec<&'a RawValue>,
-    /// `self`, `first`, `next` when there is more already, and `resume`: what comes after this page, now or later. With a
-    /// filter, `next` and `resume` are after all that was passed over.
+    /// `self`, `first`, `next` when there is more already, and `resume`: what comes after this page, now or later. With a filter, both continue after everything that was looked at.
     pub links: Vec<Link>,
 }
 

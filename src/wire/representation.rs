@@ -26,13 +26,13 @@ pub struct SensorForm {
     /// The facts that clients decide.
     #[serde(flatten)]
     pub properties: PropertiesForm,
-    /// The revision of the change that made it what it is; the ETag is `"{epoch}.{revision}"`.
+    /// The revision of its last change; the ETag is `"{epoch}.{revision}"`.
     #[schema(minimum = 1, example = 42)]
     pub revision: i64,
     /// When it was created: RFC 3339, UTC, milliseconds.
     #[schema(format = "date-time", example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
-    /// When it became what it is: RFC 3339, UTC, milliseconds.
+    /// When it was last changed: RFC 3339, UTC, milliseconds.
     #[schema(format = "date-time", example = "2026-11-22T11:00:00.123Z")]
     pub updated_at: String,
     /// What can be done next; depends on the state.
@@ -122,7 +122,7 @@ impl PartialSchema for PlainValueForm {
             .max_length(Some(Value::MAX_TEXT_BYTES))
             .pattern(Some(Value::TEXT_PATTERN))
             .description(Some(
-                "A value as it stands: what is a number or a boolean to JSON is that, and all else is text of at most 1 KiB.",
+                "A value as plain text: a JSON number or boolean is taken as that, anything else as text of at most 1 KiB.",
             ))
             .examples(["21.5", "open"])
             .into()

@@ -105,7 +105,7 @@ struct OutcomesForm {
     outcomes: Vec<OutcomeForm>,
 }
 
-/// What an operation would have been answered with by itself.
+/// The answer that the operation would have had as a request of its own.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BatchOutcome)]
 struct OutcomeForm {
@@ -123,17 +123,17 @@ struct OutcomeForm {
 
 /// Write many sensors at once
 ///
-/// At most 500 operations, each a POST, PUT, PATCH or DELETE with the path, headers and body that it would have by itself, its
-/// preconditions included. They are run in their order with no other write between them, and their revisions are contiguous.
-/// `atomic` ones, which is what they are unless it is `false`, are done all or none: the answer is then the problem of the first
-/// one that cannot be done, with its `index`. Each change is published as usual, its event with the `batch` that it is part of.
+/// At most 500 operations, each a POST, PUT, PATCH or DELETE with the path, headers and body that it would have as a request
+/// of its own, preconditions included. They run in order, with no other write between them, and their revisions are
+/// contiguous. Unless `atomic` is `false`, either all are applied or none: the answer is then the problem of the first one
+/// that failed, with its `index`. Each change is published as usual; its event names the `batch` that it is part of.
 #[utoipa::path(
     operation_id = "batch",
     tag = "sensors",
     params(
         ("Prefer" = String, Header),
         ("Idempotency-Key" = Option<String>, Header,
-            description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
+            description = "A key of the client's choice, in quotes. When the same request comes again with it within 24 hours, it is not carried out again and gets the same answer",
             nullable = false, pattern = r#"^"([ !#-\[\]-~]|\\["\\]){1,255}"$"#, example = json!("\"batch-1\"")),
     ),
     request_body(content = BatchForm, description = "The operations", example = json!({"operations": [

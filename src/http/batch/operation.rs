@@ -21,13 +21,13 @@ pub struct BatchForm {
     /// What to do, in this order.
     #[schema(min_items = 1, max_items = 500)]
     operations: Vec<OperationForm>,
-    /// Whether all are undone when one cannot be done.
+    /// Whether all operations are undone when one fails.
     #[serde(default = "yes")]
     #[schema(default = true, required = false)]
     atomic: bool,
 }
 
-/// A write as it would be sent by itself.
+/// A write, as it would be sent as a request of its own.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BatchOperation)]
@@ -41,11 +41,11 @@ pub struct OperationForm {
         example = "/sensors/boiler-temp"
     )]
     path: String,
-    /// The headers that mean something to the write: preconditions, `Prefer`, and `Content-Type` where it is not the usual one.
+    /// The headers that apply to the write: preconditions, `Prefer`, and `Content-Type` where it is not the default.
     #[serde(default)]
     #[schema(value_type = Object, required = false, example = json!({"If-Match": "*"}))]
     headers: Map<String, Json>,
-    /// The body: JSON, or a text that is text/plain.
+    /// The body: JSON, or a string that is the text of a text/plain body.
     #[serde(default, deserialize_with = "present")]
     #[schema(required = false)]
     body: Option<Json>,

@@ -48,9 +48,9 @@ fn info(links: &LinkBase) -> Json {
     json!({
         "title": "sensorcast events",
         "version": env!("CARGO_PKG_VERSION"),
-        "description": "Every change of a sensor, announced over MQTT. The path of a sensor's URL is its topic, and one \
-            number, the revision, ties the ETag of a sensor and its events together. Events come at least once, in the \
-            order of their revisions; a revision that you have already is a repetition.",
+        "description": "Every change of a sensor, published over MQTT. The path of a sensor's URL is its topic, and one \
+            number, the revision, is both the ETag of a sensor and the number of its event. Events come at least once, in the \
+            order of their revisions; ignore a revision that you already have.",
         "license": {"name": "MIT OR Apache-2.0"},
         "externalDocs": {"description": "The same as a page", "url": links.url("/docs/events")},
         "tags": [{"name": "sensors", "description": "The sensors, and how they change"}],
@@ -110,9 +110,9 @@ fn channels(links: &LinkBase, delivery: Delivery) -> Json {
             "address": links.topic("sensors"),
             "title": "Head and presence",
             "description": "One retained message: whether the service publishes, and the newest revision, refreshed \
-                within 5 seconds of a change. Whoever has an older revision has missed events. The Last Will puts \
-                `offline` here when the broker loses the service, with the revision of when it had connected: while \
-                nobody is `online`, only the log tells what is missing.",
+                within 5 seconds of a change. A subscriber that has an older revision has missed events. As the Last \
+                Will, the broker puts `offline` here when it loses the service, with the revision at the time of the \
+                connect: while the service is not `online`, only the log tells what is missing.",
             "servers": [{"$ref": "#/servers/broker"}],
             "messages": {"presence": {"$ref": "#/components/messages/presence"}},
         },
@@ -196,7 +196,7 @@ fn messages(examples: &Examples) -> anyhow::Result<Json> {
         )?,
         "modified": message(
             "SensorModified",
-            "A sensor is not what it was: after a PUT of it `state` is the new representation, after a PATCH or a PUT of its value `changes` is a \
+            "A sensor has changed: after a PUT of it `state` is the new representation, after a PATCH or a PUT of its value `changes` is a \
              merge patch (RFC 7396) from the old one to the new one.",
             &modified,
             &[&examples.patched, &examples.replaced],

@@ -37,16 +37,17 @@ struct Asked {
 
 /// The changes of all sensors
 ///
-/// The log behind the MQTT topics, in four forms that carry the same events with the same bytes: a page; with `wait` a long
-/// poll; with `Accept: text/event-stream` Server-Sent Events (`id` is the cursor, `event` is created, modified or deleted, a
-/// comment every 15 s tells the head as a cursor); and after an upgrade to WebSocket one event a text message.
+/// The log that feeds the MQTT topics. It comes in four forms, with the same events and the same bytes: a page; with `wait`,
+/// a long poll; with `Accept: text/event-stream`, Server-Sent Events (`id` is the cursor, `event` is created, modified or
+/// deleted, and a comment every 15 s has the cursor of the head); and after an upgrade to WebSocket, one event per text
+/// message.
 ///
-/// For an exact copy of the list: read it, and follow `events` of its first page. After 410 begin anew.
+/// To keep an exact copy of the list, read it and follow the link `events` of its first page. After 410 start over.
 ///
-/// A stream that has filters tells now and then, with an `id` alone, how far it has come. A reader that takes nothing for
-/// 10 to 20 seconds is closed. A WebSocket is closed with the last cursor in the reason: 1001 when the service stops, 1013 when the
-/// reader is too slow, 4410 when it has fallen behind what is kept, 1011 when the log cannot be read; without one 1003 when it sends a
-/// message, 1009 when that is large.
+/// A stream with filters says now and then how far it has come, by an `id` without an event. A reader that takes nothing for
+/// 10 to 20 seconds is disconnected. A WebSocket is closed with the last cursor as the reason and the code 1001 when the
+/// service stops, 1013 when the reader is too slow, 4410 when the reader has fallen behind what is kept, 1011 when the log
+/// cannot be read; and without a cursor 1003 when the client sends a message, 1009 when that is too large.
 #[utoipa::path(
     get,
     operation_id = "listEvents",
@@ -78,8 +79,8 @@ pub async fn all(
 
 /// The changes of one sensor
 ///
-/// As the changes of all sensors, in the same four forms. A sensor that is gone is found by its id as long as an event of it
-/// is kept.
+/// Like the changes of all sensors, in the same four forms. A deleted sensor is found by its id as long as an event of it is
+/// kept.
 #[utoipa::path(
     get,
     operation_id = "listSensorEvents",

@@ -15,15 +15,15 @@ use crate::http::problem::{self, Problem};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EventsQuery {
-    /// The cursor of the last event that the client has, `{epoch}.{revision}`; or `now` for what happens from now on.
-    /// Without it the log is read from the oldest event that is kept.
+    /// The cursor of the last event that the client has, `{epoch}.{revision}`; or `now` for only what happens from now on.
+    /// By default the log is read from the oldest event that is kept.
     #[param(
         nullable = false,
         pattern = "^(now|[a-z2-7]{8}[.](0|[1-9][0-9]{0,17}))$",
         example = "now"
     )]
     after: Option<String>,
-    /// How many events a page has at most.
+    /// The most events in a page.
     #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, max = 1000, message = "must be 1 to 1000"))]
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
@@ -40,7 +40,7 @@ pub struct EventsQuery {
         example = "created,deleted"
     )]
     event: Option<String>,
-    /// Only events of sensors whose name begins so, before or after the change.
+    /// Only events of sensors whose name begins with this, before or after the change.
     #[param(nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "boiler-")]
     name: Option<String>,
 }

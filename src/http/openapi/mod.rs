@@ -30,7 +30,7 @@ use crate::wire::link::LinkBase;
     ),
     tags(
         (name = "sensors", description = "The sensors, and how they change"),
-        (name = "events", description = "The changes, as MQTT announces them and as the log over HTTP keeps them"),
+        (name = "events", description = "The changes, as published on MQTT and kept in the log"),
         (name = "service", description = "The service itself"),
         (name = "methods", description = "HEAD and OPTIONS: the headers of a resource alone, and what it can do"),
     ),

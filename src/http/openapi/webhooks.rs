@@ -51,7 +51,8 @@ fn webhook(event: &str, example: Json, published: &str) -> PathItem {
         .description(Some("The payload of the message"))
         .content("application/json", content)
         .required(Some(Required::True));
-    let nothing = ResponseBuilder::new().description("Nothing is answered: a subscriber acknowledges as MQTT has it");
+    let nothing =
+        ResponseBuilder::new().description("There is no HTTP answer: a subscriber acknowledges the message over MQTT");
     let operation = OperationBuilder::new()
         .tag("events")
         .operation_id(Some(format!("{event}Event")))

@@ -17,8 +17,8 @@ problem_responses!(CreateProblems:
 
 /// Create a sensor
 ///
-/// The server makes the id; to choose it, PUT to `/sensors/{uuid}`. Publishes a `created` event with the state on the MQTT
-/// topic `sensors/{id}`.
+/// The server chooses the id; to choose it yourself, PUT to `/sensors/{uuid}`. Publishes a `created` event with the state on
+/// the MQTT topic `sensors/{id}`.
 #[utoipa::path(
     operation_id = "createSensor",
     tag = "sensors",
@@ -27,7 +27,7 @@ problem_responses!(CreateProblems:
         ("If-None-Match" = String, Header),
         ("Prefer" = String, Header),
         ("Idempotency-Key" = Option<String>, Header,
-            description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
+            description = "A key of the client's choice, in quotes. When the same request comes again with it within 24 hours, it is not carried out again and gets the same answer",
             nullable = false, pattern = r#"^"([ !#-\[\]-~]|\\["\\]){1,255}"$"#, example = json!("\"create-boiler-temp\"")),
     ),
     request_body(content = Draft, description = "The new sensor; only `name` is required",

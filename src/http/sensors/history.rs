@@ -47,12 +47,12 @@ pub struct HistoryQuery {
     #[serde(default, deserialize_with = "instant")]
     #[param(value_type = Option<String>, format = "date-time", nullable = false, example = "2099-11-23T10:00:00Z")]
     to: Option<Timestamp>,
-    /// How many points a page has at most. A picture has the newest 5,000 without it.
+    /// The most points in a page. A plot without `limit` has the newest 5,000.
     #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, max = 1000, message = "must be 1 to 1000"))]
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     limit: Option<u32>,
-    /// Where the page starts; from the `next` link of the page before. Empty, it says nothing.
+    /// Where the page starts; from the `next` link of the page before. Ignored when empty.
     #[param(nullable = false, pattern = "^([a-z2-7]{8}[.](0|[1-9][0-9]{0,17}))?$", example = "")]
     cursor: Option<String>,
 }
@@ -93,8 +93,9 @@ impl HistoryQuery {
 
 /// The values of a sensor over time
 ///
-/// Every change of the value, of `measured_at` and of the status, oldest first, for as long as the log has it. As JSON in pages,
-/// or as a picture (SVG). A cursor that is older than what is kept is 410. A sensor that is gone is found by its id as long as an event of it is kept.
+/// Every change of the value, of `measured_at` and of the status that the log still has, oldest first: as JSON, in pages, or
+/// as a plot (SVG). A cursor that is older than what is kept is 410. A deleted sensor is found by its id as long as an event
+/// of it is kept.
 #[utoipa::path(
     get,
     operation_id = "readHistory",
@@ -180,7 +181,8 @@ async fn oldest(
 }
 
 /// The last points of the range. The newest events are looked through, and more of them only as long as they have too few points, up to
-/// [`MOST_LOOKED_THROUGH`], because a sensor may have a million. When even those have too few points and there are older events, their number is given as well.
+/// [`MOST_LOOKED_THROUGH`], because a sensor may have a million. When even those have too few points and there are older events,
+/// their number is given as well.
 async fn newest(
     query: &HistoryQuery,
     sensor: SensorId,

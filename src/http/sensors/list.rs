@@ -27,11 +27,11 @@ problem_responses!(ListProblems: NOT_ACCEPTABLE, CURSOR_EXPIRED, PRECONDITION_FA
 
 /// List the sensors
 ///
-/// A page of those that meet every filter, in the order of the ids unless `sort` says otherwise. Follow the `next` links for
-/// all of them: they lead on by the place of the last sensor in the order, so that no sensor that keeps its place is missed or
-/// comes twice, whatever else is written. `revision` is that of the store when the page was read: with the events after the
-/// revision of the first page, a list that was read while sensors changed becomes exact.
-/// As JSON, HAL, XML or CSV (a row a sensor, the metadata as JSON text).
+/// A page of the sensors that match every filter, in the order of their ids unless `sort` says otherwise. Follow the `next`
+/// links to read all of them: each continues after the place of the last sensor in the order, so a sensor that keeps its
+/// place is neither missed nor repeated, whatever else is written. `revision` is that of the store when the page was read. A
+/// list that was read while sensors changed becomes exact with the events after the revision of its first page. As JSON,
+/// HAL, XML or CSV (one row per sensor, metadata as JSON text).
 #[utoipa::path(
     get,
     operation_id = "listSensors",

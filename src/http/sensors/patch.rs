@@ -19,9 +19,10 @@ problem_responses!(PatchProblems:
 
 /// Change a sensor
 ///
-/// A merge patch (RFC 7396): members are set, `null` unsets one, what is not mentioned stays. Or a JSON Patch (RFC 6902): operations
-/// on what a GET shows, all or none; when a `test` fails or a place is not there, 409 and nothing is done. Publishes a `modified`
-/// event with the `changes` on the MQTT topic `sensors/{id}`, or none when nothing changes.
+/// Takes a merge patch (RFC 7396), in which `null` unsets a member and members that are not mentioned stay as they are; or a
+/// JSON Patch (RFC 6902) of the representation that a GET shows. When a `test` fails or a place does not exist, none of its
+/// operations is applied (409). Publishes a `modified` event with the `changes` on the MQTT topic `sensors/{id}`, or none
+/// when nothing changes.
 #[utoipa::path(
     operation_id = "patchSensor",
     tag = "sensors",
@@ -32,7 +33,7 @@ problem_responses!(PatchProblems:
         ("If-Unmodified-Since" = String, Header),
         ("Prefer" = String, Header),
         ("Idempotency-Key" = Option<String>, Header,
-            description = "A key of the client's choice, in quotes: when the request comes again within 24 hours, it is not done again, and the answer is the same",
+            description = "A key of the client's choice, in quotes. When the same request comes again with it within 24 hours, it is not carried out again and gets the same answer",
             nullable = false, pattern = r#"^"([ !#-\[\]-~]|\\["\\]){1,255}"$"#, example = json!("\"patch-boiler-temp\"")),
     ),
     request_body(content(

@@ -31,7 +31,7 @@ problem_responses!(ReadProblems: NOT_FOUND, NOT_ACCEPTABLE, REVISION_EXPIRED, PR
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ReadQuery {
-    /// The sensor as this revision left it, one of its own: from its history or an event of it.
+    /// Show the sensor as it was at this revision, one of its own: take it from its history or its events.
     #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, message = "must be 1 or more"))]
     #[param(value_type = Option<i64>, minimum = 1, nullable = false, example = 1)]
@@ -40,12 +40,12 @@ pub struct ReadQuery {
 
 /// Read a sensor
 ///
-/// By its id or its name. The tag in `ETag` is for `If-None-Match` (has it changed?) and `If-Match` (change it only if
-/// nobody else did). As JSON, HAL or XML, compressed with gzip, br or zstd: each of these has a tag of its own. `If-None-Match`
-/// is about the one that the request would get, `If-Match` takes that of any.
+/// By its id or its name. Use the `ETag` in `If-None-Match` (has it changed?) and `If-Match` (change it only if nobody else
+/// did). Each format (JSON, HAL, XML) and each coding (gzip, br, zstd) has a tag of its own. `If-None-Match` compares with
+/// the representation that the request would get; `If-Match` takes the tag of any.
 ///
-/// With `revision` as it was, also when it is gone by now (by its id), for as long as the log tells: 404 when the revision was none of
-/// this sensor, 410 when the log no longer has it.
+/// With `revision`, the sensor as it was then, as long as the log has it. A deleted sensor is found by its id. 404: it is
+/// not a revision of this sensor; 410: the log no longer has it.
 #[utoipa::path(
     get,
     operation_id = "readSensor",
@@ -66,7 +66,7 @@ pub struct ReadQuery {
         ), headers(
             ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String), ("Vary" = String),
         )),
-        (status = 304, description = "It is what the client has", headers(
+        (status = 304, description = "The client has the current state", headers(
             ("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String), ("Vary" = String),
         )),
         ReadProblems,

@@ -17,9 +17,10 @@ problem_responses!(ReplaceProblems:
 
 /// Replace or create a sensor
 ///
-/// Replaces all that clients decide; what the body leaves out is unset. Creates the sensor when there is none: at a UUID with
-/// that id, at a name with that name. The body of a GET can be sent back: what the server writes is ignored. Publishes a
-/// `modified` or `created` event with the state on the MQTT topic `sensors/{id}`, or none when nothing changes.
+/// Replaces every member that clients can write; members that the body leaves out are unset. Creates the sensor if it does
+/// not exist: at a UUID with that id, at a name with that name. The body of a GET can be sent back: members that only the
+/// server writes are ignored. Publishes a `modified` or `created` event with the state on the MQTT topic `sensors/{id}`, or
+/// none when nothing changes.
 #[utoipa::path(
     operation_id = "replaceSensor",
     tag = "sensors",
@@ -30,7 +31,7 @@ problem_responses!(ReplaceProblems:
         ("If-Unmodified-Since" = String, Header),
         ("Prefer" = String, Header),
     ),
-    request_body(content = Replacement, description = "What the sensor is to be; by name, `name` can be left out",
+    request_body(content = Replacement, description = "The new state of the sensor; in a PUT by name, `name` can be left out",
         example = json!({"name": "boiler-temp", "kind": "temperature", "unit": "Cel", "value": 22})),
     responses(
         CreatedResponse,

@@ -22,8 +22,8 @@ problem_responses!(ReportProblems:
 
 /// Read the value of a sensor
 ///
-/// The value alone, as JSON or as text. The tag is that of the sensor, so `If-None-Match` tells whether anything of the sensor has
-/// changed. A sensor without a value has nothing here (404).
+/// The value alone, as JSON or as text. The tag is that of the sensor, so `If-None-Match` finds any change of the sensor.
+/// 404 when the sensor has no value.
 #[utoipa::path(
     get,
     operation_id = "readValue",
@@ -43,7 +43,7 @@ problem_responses!(ReportProblems:
             ("ETag" = String), ("Last-Modified" = String), ("Content-Location" = String), ("Cache-Control" = String),
             ("Vary" = String),
         )),
-        (status = 304, description = "It is what the client has", headers(
+        (status = 304, description = "The client has the current state", headers(
             ("ETag" = String), ("Content-Location" = String), ("Cache-Control" = String), ("Vary" = String),
         )),
         ReadValueProblems,
@@ -92,9 +92,9 @@ fn shown(record: &Record, form: Form) -> Result<Option<String>, Problem> {
 
 /// Report a value
 ///
-/// A JSON scalar; or text, of which what is a number or a boolean to JSON is taken as that. `measured_at` becomes now when the value
-/// changes. An inactive sensor takes none (409, with the link that activates it). Publishes a `modified` event with the `changes`
-/// on the MQTT topic `sensors/{id}`, or none when the value is the same.
+/// Takes a JSON scalar, or plain text, in which a JSON number or boolean is taken as that. When the value changes,
+/// `measured_at` becomes now. An inactive sensor takes no value (409, with the link that activates it). Publishes a
+/// `modified` event with the `changes` on the MQTT topic `sensors/{id}`, or none when the value is the same.
 #[utoipa::path(
     operation_id = "reportValue",
     tag = "sensors",

@@ -26,7 +26,7 @@ pub struct ChangedResponse(SensorForm);
 
 /// The same to a client that prefers little.
 #[derive(IntoResponses)]
-#[response(status = 204, description = "Done; nothing more is said, as the client preferred", headers(
+#[response(status = 204, description = "Done; without a body, as the client preferred", headers(
     ("ETag" = String), ("Last-Modified" = String), ("Cache-Control" = String), ("Vary" = String),
     ("Preference-Applied" = String),
 ))]

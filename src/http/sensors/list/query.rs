@@ -46,7 +46,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct ListParameters {
-    /// How many sensors a page has at most.
+    /// The most sensors in a page.
     #[serde(deserialize_with = "digits")]
     #[validate(range(min = 1, max = 500, message = "must be 1 to 500"))]
     #[param(minimum = 1, maximum = 500, default = 50, nullable = false, example = 50)]
@@ -60,14 +60,14 @@ pub struct ListParameters {
     #[serde(deserialize_with = "parsed")]
     #[param(value_type = Option<String>, pattern = "^-?(id|name|created_at|updated_at|value)$", default = "id", nullable = false, example = "name")]
     sort: Option<Order>,
-    /// Which members of a sensor are shown, with commas between them; all without it.
+    /// The members of a sensor to show, with commas between them; all by default.
     #[serde(deserialize_with = "parsed")]
     #[param(value_type = Option<String>, pattern = "^(id|name|kind|unit|value|measured_at|status|location|metadata|revision|created_at|updated_at|links)(,(id|name|kind|unit|value|measured_at|status|location|metadata|revision|created_at|updated_at|links))*$", nullable = false, example = "id,name,value,links")]
     fields: Option<Fields>,
-    /// `exact` counts all sensors that the filters let through, which costs more the more there are.
+    /// `exact` counts all sensors that match the filters; the more match, the more it costs.
     #[param(inline, nullable = false)]
     count: Option<CountForm>,
-    /// The name, or with an asterisk at the end what it begins with.
+    /// The name; or, with an asterisk at the end, what the name begins with.
     #[serde(deserialize_with = "parsed")]
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}[*]?$", nullable = false, example = "boiler-*")]
     name: Option<NamePattern>,
@@ -104,7 +104,7 @@ pub struct ListParameters {
     #[serde(deserialize_with = "parsed")]
     #[param(value_type = Option<String>, pattern = "^-?(180([.]0+)?|(1[0-7][0-9]|[1-9]?[0-9])([.][0-9]+)?),-?(90([.]0+)?|[1-8]?[0-9]([.][0-9]+)?)$", nullable = false, example = "12.4924,41.8902")]
     near: Option<Center>,
-    /// Metres around `near`; 1,000 when it is not given, and nothing without `near`.
+    /// The radius around `near`, in metres; 1,000 by default. Allowed only with `near`.
     // No `default` of the schema: generated clients send that, and without `near` it is refused.
     #[serde(deserialize_with = "number")]
     #[param(minimum = 0, maximum = 20_037_509, nullable = false, example = 5000)]
@@ -144,7 +144,7 @@ impl IntoParams for MetadataParameters {
             .explode(Some(true))
             .description(Some(
                 "Members of `metadata`, each as a parameter of its own, `metadata.KEY=VALUE`: a text, or a number or boolean as JSON \
-                 writes it. At most 8; keys and values of at most 256 characters; what is nested is not looked for.",
+                 writes it. At most 8; keys and values of at most 256 characters; nested members are not searched.",
             ))
             .schema(Some(schema))
             .example(Some(json!({"metadata.room": "cellar"})));
