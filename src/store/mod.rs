@@ -52,9 +52,7 @@ pub use open::{OpenError, Schema, migrate};
 pub use reads::AtHand;
 
 use crate::clock::Clock;
-use crate::domain::{
-    Change, ChangeKind, Epoch, Moment, Refusal, Revision, Sensor, SensorId, SensorName, SensorRef, Timestamp, Version,
-};
+use crate::domain::{ChangeKind, Epoch, Revision, SensorId, SensorName, SensorRef, Timestamp, Version};
 use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
 use batch::Batch;
@@ -187,22 +185,12 @@ impl Store {
     /// Changes one sensor.
     ///
     /// `decide` sees the sensor as it is (`None` when there is none) inside the transaction that will hold the change, and
-    /// says what to do. The answer comes after COMMIT. Dropping the future does not take the write back.
+    /// says what to do. With `once`, a request that was carried out before is not carried out again, and gets the answer of then. The
+    /// answer comes after COMMIT. Dropping the future does not take the write back.
     ///
     /// # Errors
-    /// [`WriteError::Refused`] and [`WriteError::NameTaken`] when nothing was changed for the request's own sake; the
-    /// others when the store could not do it, [`WriteError::OutcomeUnknown`] when it cannot say whether it did.
-    pub async fn write<D>(&self, target: SensorRef, decide: D) -> Result<Outcome, WriteError>
-    where
-        D: FnOnce(Option<&Sensor>, Moment) -> Result<Change, Refusal> + Send + 'static,
-    {
-        self.write_once(target, Box::new(decide), None).await
-    }
-
-    /// As [`Store::write`]; when `once` says that the request was done before, nothing is done, and the answer is that of then.
-    ///
-    /// # Errors
-    /// As [`Store::write`], and [`WriteError::KeyReused`].
+    /// [`WriteError::Refused`], [`WriteError::NameTaken`] and [`WriteError::KeyReused`] when nothing was changed because of the
+    /// request itself; the others when the store could not do it, [`WriteError::OutcomeUnknown`] when it cannot say whether it did.
     pub async fn write_once(
         &self,
         target: SensorRef,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use sensorcast::clock::Clock;
-use sensorcast::domain::{Listing, SensorRef, delete};
+use sensorcast::domain::{Listing, SensorRef};
 use sensorcast::store::{Outcome, Record, Store, WriteError};
 
-use super::fixture::{Hands, name, open, set_value};
+use super::fixture::{Hands, name, open, remove, set_value};
 
 const SENSORS: usize = 3;
 const WRITERS: i64 = 4;
@@ -65,7 +65,7 @@ async fn write(store: Store, seen: Seen, writer: i64) {
         let number = usize::try_from(round + writer).unwrap() % SENSORS;
         let deletes = round % 50 == 49;
         let outcome = if deletes {
-            store.write(name(number), |current, _| delete(current)).await
+            remove(&store, number).await
         } else {
             set_value(&store, number, writer * WRITES_EACH + round).await
         };

@@ -1,12 +1,11 @@
 //! What others do to the file: a sensor whose row is damaged harms nobody else, and a lock is told as one.
 
 use futures_util::future::join_all;
-use sensorcast::domain::delete;
 use sensorcast::store::{Outcome, StoreError, WriteError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::fixture::{Hands, name, open, set_value};
+use super::fixture::{Hands, open, remove, set_value};
 
 const NOON_MS: i64 = 1_795_348_800_000;
 const DAMAGED: usize = 0;
@@ -41,7 +40,7 @@ async fn a_damaged_sensor_fails_no_other_write_of_its_group() {
             assert!(matches!(outcome, Ok(Outcome::Modified(_))), "{outcome:?}");
         }
     }
-    assert!(store.write(name(DAMAGED), |current, _| delete(current)).await.is_err());
+    assert!(remove(&store, DAMAGED).await.is_err());
     assert!(store.probe().await.is_ok());
     store.close().await;
 }

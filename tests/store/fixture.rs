@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use sensorcast::clock::Clock;
 use sensorcast::domain::{
-    EventForm, MeasuredAt, Properties, Revision, SensorId, SensorRef, Status, Timestamp, Value, create, revise,
+    EventForm, MeasuredAt, Properties, Revision, SensorId, SensorRef, Status, Timestamp, Value, create, delete, revise,
 };
 use sensorcast::store::{Options, Outcome, Retention, Store, WriteError};
 use sensorcast::wire::link::LinkBase;
@@ -65,7 +65,14 @@ pub async fn set_value(store: &Store, number: usize, value: i64) -> Result<Outco
             Some(current) => revise(current, properties, MeasuredAt::NotGiven, EventForm::Changes, moment),
         }
     };
-    store.write(target, decide).await
+    store.write_once(target, Box::new(decide), None).await
+}
+
+/// Deletes the sensor `s{number}`.
+pub async fn remove(store: &Store, number: usize) -> Result<Outcome, WriteError> {
+    store
+        .write_once(name(number), Box::new(|current, _| delete(current)), None)
+        .await
 }
 
 /// Makes `count` changes of `sensors` sensors, `at_once` at a time, as fast as the store takes them. No value is written twice, or

@@ -1,9 +1,9 @@
 //! A sensor's own log is what the whole log says of it, from wherever it is read.
 
-use sensorcast::domain::{Revision, SensorId, delete};
+use sensorcast::domain::{Revision, SensorId};
 use sensorcast::store::{Store, StoredEvent};
 
-use super::fixture::{Hands, change, head, name, open};
+use super::fixture::{Hands, change, head, open, remove};
 use super::retention::pruned;
 
 const SENSORS: usize = 3;
@@ -13,7 +13,7 @@ const NOW_MS: i64 = 1_795_345_200_000;
 async fn live(store: &Store) {
     for (round, changes) in [900, 40, 2, 600, 3].into_iter().enumerate() {
         change(store, changes, SENSORS, 48).await;
-        let gone = store.write(name(round % SENSORS), |current, _| delete(current)).await;
+        let gone = remove(store, round % SENSORS).await;
         gone.expect("a deletion");
     }
     // One of the sensors that are gone comes back, the other does not.
