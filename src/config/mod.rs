@@ -34,12 +34,12 @@ pub struct Config {
     pub unset: UnsetUrls,
 }
 
-/// Which public URLs nobody set: they follow the port that the system chooses where it may.
+/// Which public URLs are not set. With port 0, those follow the port that the system chooses.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UnsetUrls {
     /// `PUBLIC_URL`.
     pub http: bool,
-    /// `MQTT_PUBLIC_URL`, and `MQTT_URL`, which would stand in for it.
+    /// `MQTT_PUBLIC_URL` and `MQTT_URL`, from which it would be derived.
     pub mqtt: bool,
 }
 
@@ -98,7 +98,7 @@ pub enum CorsOrigins {
     These(Vec<String>),
 }
 
-/// What a client may ask of the server; beyond it comes a clear answer, or the connection is cut.
+/// The limits for clients; each with the status of the answer beyond it.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpLimits {
     /// The largest body: 413.
@@ -117,12 +117,12 @@ pub struct HttpLimits {
     pub connections: usize,
 }
 
-/// The bounds of event streams; not set from outside, but for the connections that they are among.
+/// The bounds of event streams. They are no settings, but `max_open` follows from the limit of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamLimits {
     /// The most that are open at once.
     pub max_open: i64,
-    /// How often a stream says that it lives.
+    /// How often a stream sends a sign of life.
     pub keep_alive: Duration,
     /// A reader that takes nothing for this long, while there is something to take, is closed; at twice this the system
     /// hangs up on it.
@@ -130,7 +130,7 @@ pub struct StreamLimits {
 }
 
 impl StreamLimits {
-    /// Those of a service with so many connections: a tenth of them is left for all that is no stream, such as a check whether it lives.
+    /// The bounds for a service with this many connections: a tenth of them stays free for other requests, such as health checks.
     #[must_use]
     pub fn among(connections: usize) -> Self {
         let streams = (connections - connections.div_ceil(10)).max(1);

@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "HTTP", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_if_match: bool,
 
-    /// Whose scripts may use the service: * or origins with commas between them; nobody's by default
+    /// The web sites whose scripts may use the service: * or origins with commas between them; none by default
     #[arg(long, env, global = true, default_value = "", value_parser = urls::origins)]
     #[arg(help_heading = "HTTP", hide_default_value = true)]
     cors_origins: CorsOrigins,
@@ -74,7 +74,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
     http_body_timeout_ms: Duration,
 
-    /// Connections at a time; more wait until one is closed
+    /// The most connections at a time; more wait until one is closed
     #[arg(long, env, global = true, default_value = "10000", value_parser = values::positive)]
     #[arg(help_heading = "HTTP", allow_negative_numbers = true)]
     http_max_connections: usize,
@@ -94,17 +94,17 @@ pub(crate) struct Settings {
     #[arg(help_heading = "Store", allow_negative_numbers = true)]
     event_retention_min: u64,
 
-    /// How many writes may wait for their answer; more get 503. Only 64 may when more than 256 keep coming
+    /// How many writes may wait for their answer; more get 503. While more than 256 keep coming, only 64 may
     #[arg(long, env, global = true, default_value = "1024", value_parser = values::positive)]
     #[arg(help_heading = "Store", allow_negative_numbers = true)]
     write_queue_max: usize,
 
-    /// Publish to this broker, mqtt://user:password@host:1883 or mqtts://; unset by default: a built-in broker runs
+    /// The broker to publish to, mqtt://user:password@host:1883 or mqtts://; by default a built-in one runs
     #[arg(long, env, global = true, default_value = "", value_parser = urls::broker)]
     #[arg(help_heading = "MQTT", hide_env_values = true, hide_default_value = true)]
     mqtt_url: OptionalUrl,
 
-    /// The broker as links name it; by default MQTT_URL without its password, or the built-in broker at PUBLIC_URL's host
+    /// The broker in links; by default MQTT_URL without its password, or the built-in broker at PUBLIC_URL's host
     #[arg(long, env, global = true, default_value = "", value_parser = urls::public_broker)]
     #[arg(help_heading = "MQTT", hide_default_value = true)]
     mqtt_public_url: OptionalUrl,
@@ -114,7 +114,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "MQTT")]
     mqtt_bind: SocketAddr,
 
-    /// Put before every topic, e.g. plant7/; empty by default
+    /// A prefix of every topic, e.g. plant7/; empty by default
     #[arg(long, env, global = true, default_value = "", value_parser = values::topic_prefix)]
     #[arg(help_heading = "MQTT", hide_default_value = true)]
     mqtt_topic_prefix: String,
@@ -124,7 +124,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "MQTT", allow_negative_numbers = true)]
     mqtt_qos: u8,
 
-    /// Keep the current representation retained on sensors/{id}/state
+    /// Retain the current representation of every sensor on sensors/{id}/state
     #[arg(long, env, global = true, default_value = "false", value_parser = values::boolean)]
     #[arg(help_heading = "MQTT", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     mqtt_retain_state: bool,

@@ -53,7 +53,7 @@ pub fn topic_prefix(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    // With the slash that follows it.
+    // `>=`, because a slash follows.
     let complaint = if levels.len() >= MAX_TOPIC_PREFIX_BYTES {
         "it is too long"
     } else if text.starts_with('$') {
@@ -119,7 +119,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok("info".to_owned());
     }
-    // A word alone that is no level would be the name of a program part, and `RUST_LOG=warning` silence all others.
+    // A single word that is no level would be taken for a target, and `RUST_LOG=warning` would silence all others.
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let mut words_alone = text.split(',').map(str::trim).filter(|word| !word.contains(['=', '[']));
     let is_mistyped = words_alone.any(|word| !word.is_empty() && !is_level(word));
