@@ -30,7 +30,7 @@ WITH_DEV_FEATURES := --examples
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check fmt-check clippy deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
+.PHONY: help run build test check fmt-check clippy doc-check deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
 	asyncapi-check pages-check chaos torture test-lab faults-system-calls bench bench-scale bench-build bench-readme profile \
 	binary need-build need-test need-node need-openapi
 
@@ -45,7 +45,7 @@ build: need-build ## Install what the build lacks, and build the release binary
 	@echo "Building (the first time takes some minutes) ..."
 	cargo build --release --locked
 
-test: need-test deny sqlx-check fmt-check clippy openapi-check asyncapi-check pages-check fuzz-api-short ## Install what the tests need, then run every check and every test
+test: need-test deny sqlx-check fmt-check clippy doc-check openapi-check asyncapi-check pages-check fuzz-api-short ## Install what the tests need, then run every check and every test
 	@echo "Running the tests ..."
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -ex; cargo nextest run $(TESTED) --no-fail-fast -E 'not binary(lab)'; cargo test --doc $(TESTED); cargo test $(TESTED) --test lab; \
@@ -53,13 +53,16 @@ test: need-test deny sqlx-check fmt-check clippy openapi-check asyncapi-check pa
 		set -ex; cargo test $(TESTED) --no-fail-fast; \
 	fi
 
-check: need-build fmt-check clippy ## Check the format and the lints
+check: need-build fmt-check clippy doc-check ## Check the format, the lints and the links of the documentation
 
 fmt-check:
 	cargo fmt --check
 
 clippy:
 	cargo clippy --all-targets --all-features --locked -- -D warnings
+
+doc-check:
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib $(TESTED)
 
 deny: $(TOOLS)/bin/cargo-deny ## Check licences, bans and sources of the dependencies
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny --all-features check bans licenses sources

@@ -19,7 +19,6 @@ const DEFAULT_HTTP_PORT: u16 = 8000;
 // environment, because `load_dotenv` fills in what is unset there. (Not a doc comment: clap would print it as help.)
 #[expect(
     clippy::doc_markdown,
-    rustdoc::bare_urls,
     reason = "clap prints these comments as help, where marks are noise"
 )]
 #[derive(Debug, Clone, Args)]

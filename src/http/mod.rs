@@ -153,7 +153,7 @@ impl Bound {
 
 /// Starts serving.
 ///
-/// What `HttpServer` would do, but for [`StrictFraming`] between socket and parser.
+/// As `HttpServer` would, but with `StrictFraming` between socket and parser.
 ///
 /// # Errors
 /// When the address has come into use.

@@ -1,9 +1,9 @@
 //! Everything that knows SQL. A write is one transaction that changes the sensor and appends its event; appending is
 //! private to this module, so that nobody can change a sensor and forget the event.
 //!
-//! One thread, the writer, owns the only connection that writes ([`writer`]); another one looks for single sensors
-//! ([`lookup`]); other reads have connections of their own ([`reads`]), and sensors that are read often and the newest events
-//! cost none ([`cache`], [`tail`]). What is committed shows in [`Store::head`].
+//! One thread, the writer, owns the only connection that writes (`writer`); another one looks for single sensors
+//! (`lookup`); other reads have connections of their own (`reads`), and sensors that are read often and the newest events
+//! cost none (`cache`, `tail`). What is committed shows in [`Store::head`].
 
 mod backup;
 mod batch;
