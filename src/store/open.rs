@@ -24,9 +24,9 @@ use crate::failpoint::{is_planted, reach};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The oldest SQLite that is safe: before 3.51.3, two connections that write or checkpoint a WAL database at once can
-/// corrupt it.
-const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
+/// The oldest SQLite that is safe, as `SQLITE_VERSION_NUMBER`: before 3.51.3, two connections that write or checkpoint a WAL
+/// database at once can corrupt it.
+const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
 /// The `application_id` that the first migration writes: 'sens' in ASCII.
 pub(super) const APPLICATION_ID: i64 = 0x7365_6e73;
 /// What every connection is told, in this order.
@@ -249,11 +249,9 @@ async fn prepare(path: &Path) -> Result<(Epoch, Revision), OpenError> {
 
 /// The database with its schema up to date, and made where there was none.
 pub(super) async fn connect_writer(path: &Path) -> Result<(SqliteConnection, Schema), OpenError> {
+    check_sqlite()?;
     let options = connect_options(path).create_if_missing(true);
     let mut connection = options.connect().await.map_err(|error| database(path, error))?;
-    check_sqlite(&mut connection)
-        .await
-        .map_err(|error| database(path, error))??;
     check_application(path, &mut connection).await?;
     let from = schema_version(&mut connection)
         .await
@@ -329,21 +327,13 @@ fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Res
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
-async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), OpenError>> {
-    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(connection)
-        .await?;
-    let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
-    let version = (
-        parts.next().unwrap_or(0),
-        parts.next().unwrap_or(0),
-        parts.next().unwrap_or(0),
-    );
-    Ok(if version < OLDEST_SAFE_SQLITE {
-        Err(OpenError::UnsafeSqlite { found })
-    } else {
-        Ok(())
-    })
+/// One check for both libraries: they link the same SQLite.
+fn check_sqlite() -> Result<(), OpenError> {
+    if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
+        let found = rusqlite::version().to_owned();
+        return Err(OpenError::UnsafeSqlite { found });
+    }
+    Ok(())
 }
 
 /// A database with tables that lacks our mark belongs to something else, and nothing is written into it. The list of
