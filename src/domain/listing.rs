@@ -9,7 +9,7 @@ use super::{BoundingBox, Circle, Label, Revision, SensorId, SensorName, Status, 
 /// A page of sensors that is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listing {
-    /// Which sensors.
+    /// Which sensors are listed.
     pub filter: Filter,
     /// In which order.
     pub order: Order,
@@ -17,7 +17,7 @@ pub struct Listing {
     pub start: Option<Start>,
     /// How many sensors it has at most.
     pub limit: u32,
-    /// Whether to count all that the filter lets through.
+    /// Whether to count all sensors that match the filter.
     pub count: bool,
 }
 

@@ -82,7 +82,7 @@ pub struct HttpState {
     pub limits: HttpLimits,
     /// For the bodies of batches.
     pub batch_room: BatchRoom,
-    /// How the events are delivered, for the document that says so.
+    /// How the events are delivered, for the AsyncAPI document.
     pub delivery: Delivery,
     /// The contract as documents.
     pub documents: Documents,
@@ -96,7 +96,7 @@ pub struct HttpState {
     pub feed: Feed,
     /// The bounds of event streams.
     pub stream_limits: StreamLimits,
-    /// Pages of the list that were written before.
+    /// The cache of pages of the list.
     pub pages: PageCache,
     /// When it is cancelled, streams and long polls end.
     pub stop: CancellationToken,
@@ -112,29 +112,29 @@ impl HttpState {
 
 /// A server that listens.
 pub struct Listening {
-    /// Where.
+    /// The address at which it listens.
     pub address: SocketAddr,
     /// Stops it.
     pub handle: ServerHandle,
-    /// Works as long as it is awaited.
+    /// The server, which runs while this future is awaited.
     pub server: Server,
 }
 
-/// An address that is ours, at which nobody is let in yet.
+/// An address that is bound, but at which no connection is accepted yet.
 #[derive(Debug)]
 pub struct Bound {
     socket: Socket,
     address: SocketAddr,
 }
 
-/// Connections that wait to be taken.
+/// The most connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
 impl Bound {
-    /// Takes the address.
+    /// Binds the address.
     ///
     /// # Errors
-    /// When it is in use or not ours.
+    /// When it is in use, or does not belong to this machine.
     pub fn at(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // Connections of a former process may still be closing there.
@@ -144,7 +144,7 @@ impl Bound {
         Ok(Self { socket, address })
     }
 
-    /// Where; with the port that the system chose when it was asked to.
+    /// The address, with the port that the system chose when port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

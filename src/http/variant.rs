@@ -1,5 +1,5 @@
-//! The representations that one revision has: the form, by `Accept`, and the content coding, by `Accept-Encoding`
-//! (RFC 9110 §12.5). Each has a strong tag of its own, told apart by a suffix.
+//! The representations of one revision: a format, chosen by `Accept`, and a content coding, chosen by `Accept-Encoding` (RFC 9110
+//! §12.5). Each has a strong tag of its own, with a suffix that tells them apart.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ pub struct Variant {
 }
 
 impl Form {
-    /// Those of a sensor, the one to take for no reason first.
+    /// Those of a sensor, the default first.
     pub const OF_SENSOR: [Self; 3] = [Self::Json, Self::Hal, Self::Xml];
     /// Those of a page of sensors.
     pub const OF_PAGE: [Self; 4] = [Self::Json, Self::Hal, Self::Xml, Self::Csv];

@@ -37,9 +37,9 @@ pub enum BackupError {
     /// It may not be read.
     #[error("cannot read {path}")]
     Unreadable {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: std::io::Error,
     },
     /// The file is the store that it was to replace.
@@ -59,9 +59,9 @@ pub enum BackupError {
     /// A file cannot be made, moved or removed.
     #[error("cannot write {path}")]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: std::io::Error,
     },
     /// A copy cannot be written, or the database not be read for it.
@@ -71,7 +71,7 @@ pub enum BackupError {
         from: PathBuf,
         /// The file that was to be made.
         to: PathBuf,
-        /// Why.
+        /// What SQLite says.
         source: anyhow::Error,
     },
     /// One of the databases cannot be opened, is in use, or is none of ours.

@@ -39,7 +39,7 @@ pub enum WriteError {
     /// The sensor, or the demand that the request makes of it, forbids it.
     #[error("refused: {refusal:?}")]
     Refused {
-        /// Why.
+        /// Which demand or rule forbids it.
         refusal: Refusal,
         /// The sensor that there is, and which of its states.
         current: Option<(SensorId, Version)>,

@@ -80,12 +80,12 @@ pub struct Options {
     pub write_queue_max: usize,
 }
 
-/// How long events are kept: at least this long *and* at least this many, and until the relay has published them.
+/// How long events are kept: at least this long, *and* at least this many of them, *and* until the relay has published them.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// The age that an event reaches at least, in hours.
+    /// The age below which no event is removed, in hours.
     pub hours: u32,
-    /// The number of newest events that are kept at least.
+    /// The number of newest events that are never removed.
     pub min_events: u64,
 }
 
@@ -142,7 +142,7 @@ impl Record {
     }
 }
 
-/// What is true of a sensor now: its JSON, or that it is not there.
+/// The present state of a sensor, which may not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SensorState {
     /// The sensor.
@@ -154,17 +154,17 @@ pub struct SensorState {
 /// A change as the log holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its number.
+    /// The revision that the change made; the number of the event.
     pub revision: Revision,
     /// The sensor that changed.
     pub sensor: SensorId,
-    /// Its name after the change, or its last one. Empty in events that are older than the column and tell no name.
+    /// Its name after the change; of a deleted sensor its last name. Empty in events that were written before there was this column.
     pub name: Box<str>,
-    /// Its name before the change, where that gave it another.
+    /// Its name before the change, if the change renamed it.
     pub former_name: Option<Box<str>>,
     /// What happened to it.
     pub kind: ChangeKind,
-    /// When.
+    /// When the change was committed.
     pub committed_at: Timestamp,
     /// The message, byte for byte.
     pub payload: Bytes,
@@ -210,11 +210,11 @@ impl Store {
         answer.await.unwrap_or(Err(WriteError::OutcomeUnknown))
     }
 
-    /// Makes several changes in their order, with no other between them; `atomic` ones all or none. `id` is what their events
-    /// have in common. With `once` the request is done once, however often it comes, and answered with what was told the first time.
+    /// Makes several changes in order, with no other change between them; if `atomic`, all or none. Their events share `id`. With
+    /// `once`, a request that was carried out before is not carried out again, and gets the answer of then.
     ///
     /// # Errors
-    /// When the store could not do it; what keeps it from making a single change stands in the outcome.
+    /// When the store could not do it. The refusal of a single change is in the outcome instead.
     pub async fn write_batch(
         &self,
         id: String,
@@ -246,7 +246,7 @@ impl Store {
         self.inner.commands.send(command).map_err(|_| StoreError::Stopped)
     }
 
-    /// Remembers that the broker has acknowledged every event up to and including `revision`.
+    /// Records that the broker has acknowledged every event up to and including `revision`.
     ///
     /// # Errors
     /// When the writer has stopped or cannot write.
@@ -285,7 +285,7 @@ impl Store {
         self.inner.failed.cancelled().await;
     }
 
-    /// The life of the store that its revisions belong to.
+    /// The epoch: the life of the store that its revisions belong to. A restore begins a new one.
     #[must_use]
     pub fn epoch(&self) -> &Epoch {
         &self.inner.epoch

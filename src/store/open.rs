@@ -58,9 +58,9 @@ pub enum OpenError {
     /// The folder or the lock file cannot be made or opened.
     #[error("cannot create or open {path}")]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: std::io::Error,
     },
     /// The path leads to something else than a file.
@@ -74,9 +74,9 @@ pub enum OpenError {
     /// A file of the database, or its folder, may not be written.
     #[error("{path} cannot be written by this user")]
     NotWritable {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: std::io::Error,
     },
     /// Another process has the store open.
@@ -101,7 +101,7 @@ pub enum OpenError {
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its schema.
+        /// The version of its schema.
         version: i64,
     },
     /// SQLite cannot open it, or cannot read it.
@@ -109,7 +109,7 @@ pub enum OpenError {
     Database {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What SQLite says.
         source: anyhow::Error,
     },
 }
@@ -117,13 +117,13 @@ pub enum OpenError {
 /// What version the schema had before it was brought up to date, and has now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
-    /// There was none: the database was made.
+    /// There was no database: it was created.
     New,
     /// An older version.
     Older {
-        /// That one.
+        /// The version before.
         from: i64,
-        /// The present one.
+        /// The version now, that of this service.
         to: i64,
     },
     /// The present version.

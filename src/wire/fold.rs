@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-/// What an event tells of its sensor.
+/// What an event says about its sensor.
 #[derive(Debug, Deserialize)]
 pub struct Told {
-    /// Its number.
+    /// The revision that the change made.
     pub revision: i64,
     state: Option<Map<String, Json>>,
     changes: Option<Map<String, Json>>,

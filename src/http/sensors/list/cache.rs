@@ -1,5 +1,5 @@
-//! Pages that were written before. A page is a function of the revision of the store, the question and the form of the
-//! answer, and these are its key: what is found is never stale.
+//! The cache of pages of the list. A page depends only on the revision of the store, the query and the format of the answer, and
+//! these are its key: so no page in the cache is ever stale.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::variant::Form;
 
 /// The most bytes of pages that are kept.
 const MAX_BYTES: u64 = 16 << 20;
-/// What a page has that is not its bytes, roughly.
+/// What a page takes besides its body, in bytes, roughly.
 const OVERHEAD_BYTES: u64 = 256;
 /// How many pages there may be, roughly: some 50 sensors each.
 const EXPECTED_PAGES: usize = 500;
@@ -27,9 +27,9 @@ pub struct PageCache(Arc<Cache<PageKey, RenderedPage, Bytewise>>);
 pub struct PageKey {
     /// The revision of the store, from the snapshot in which the page was read.
     pub head: Revision,
-    /// The form of the answer.
+    /// The format of the answer.
     pub form: Form,
-    /// The question, in its one spelling.
+    /// The query, in its canonical spelling.
     pub query: String,
 }
 
