@@ -98,7 +98,7 @@ pub enum CorsOrigins {
     These(Vec<String>),
 }
 
-/// The limits for clients; each with the status of the answer beyond it.
+/// The limits for clients, each with what happens beyond it.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpLimits {
     /// The largest body: 413.

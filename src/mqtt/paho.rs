@@ -74,7 +74,7 @@ impl PahoSink {
 
     /// The id is stable, so that the broker ends a half-open connection of ours when we come back. But two clients with one id
     /// disconnect each other for ever, and not every broker says that this is the reason. So after connections that were lost as soon as
-    /// they were made, an alternative id is tried.
+    /// they were made, an alternative id is tried. Connections that we ended ourselves do not count: the broker may accept only known ids.
     fn client_id(&self) -> String {
         match self.short_lives.load(Ordering::Relaxed) {
             0 => self.client_id.clone(),

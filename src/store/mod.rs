@@ -158,7 +158,8 @@ pub struct StoredEvent {
     pub revision: Revision,
     /// The sensor that changed.
     pub sensor: SensorId,
-    /// Its name after the change; of a deleted sensor its last name. Empty in events that were written before there was this column.
+    /// Its name after the change; of a deleted sensor its last name. Empty in events from before this column, where neither they nor the
+    /// sensor told a name to the migration.
     pub name: Box<str>,
     /// Its name before the change, if the change renamed it.
     pub former_name: Option<Box<str>>,

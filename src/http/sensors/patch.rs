@@ -20,9 +20,9 @@ problem_responses!(PatchProblems:
 /// Change a sensor
 ///
 /// Takes a merge patch (RFC 7396), in which `null` unsets a member and members that are not mentioned stay as they are; or a
-/// JSON Patch (RFC 6902) of the representation that a GET shows. When a `test` fails or a place does not exist, none of its
-/// operations is applied (409). Publishes a `modified` event with the `changes` on the MQTT topic `sensors/{id}`, or none
-/// when nothing changes.
+/// JSON Patch (RFC 6902) of the representation that a GET shows, of which either all operations are applied or none; 409 when a
+/// `test` fails or a place does not exist. Publishes a `modified` event with the `changes` on the MQTT topic `sensors/{id}`, or
+/// none when nothing changes.
 #[utoipa::path(
     operation_id = "patchSensor",
     tag = "sensors",
