@@ -1,8 +1,8 @@
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::domain::{ChangeKind, Cursor, Epoch, Revision, SensorId};
-use crate::store::{Store, StoreError, StoredEvent};
+use crate::domain::{Cursor, Epoch, Revision};
+use crate::store::{Piece, Room, Selection, Store, StoreError, StoredEvent};
 
 /// The log for everybody who reads it by cursor: pages, long polls and streams.
 ///
@@ -22,26 +22,6 @@ pub enum Start {
     Now,
     /// With the event after this one.
     After(Cursor),
-}
-
-/// Which events; the default is all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// Those of one sensor.
-    pub sensor: Option<SensorId>,
-    /// Those of these kinds.
-    pub kinds: Option<Vec<ChangeKind>>,
-    /// Those of sensors whose name begins so, before or after the change: a sensor that is renamed is seen to leave.
-    pub name_prefix: Option<String>,
-}
-
-/// How much is given out at once: it ends after `events`, or after the one with which their messages have `bytes`, whichever is first.
-#[derive(Debug, Clone, Copy)]
-pub struct Room {
-    /// Events, at least 1.
-    pub events: usize,
-    /// Bytes of their messages, at least 1: an event always fits.
-    pub bytes: usize,
 }
 
 /// Why there is nothing to read.
@@ -75,14 +55,6 @@ pub struct Reader {
     head: watch::Receiver<Revision>,
 }
 
-struct Batch {
-    events: Vec<StoredEvent>,
-    /// Everything up to here was looked at.
-    reached: Revision,
-}
-
-/// Events that one read of the log looks at when not all of them are wanted.
-const MAX_LOOKED_AT: usize = 1_000;
 /// Reads of the log for one page, so that a filter that nothing passes does not keep a request busy.
 const MAX_READS: usize = 10;
 
@@ -136,34 +108,17 @@ impl Feed {
         self.check(cursor, newest).await.map(drop)
     }
 
-    async fn read(
-        &self,
-        selection: &Selection,
-        after: Revision,
-        head: Revision,
-        room: Room,
-    ) -> Result<Batch, FeedError> {
-        let asked = if *selection == Selection::default() {
-            room.events
-        } else {
-            MAX_LOOKED_AT
-        };
-        if let Some(events) = self.store.newest_events_after(after, asked) {
-            let end = events.last().map_or(after, |event| event.revision);
-            return Ok(selection.pick(events.iter(), room, end));
+    async fn read(&self, selection: &Selection, after: Revision, room: Room) -> Result<Piece, FeedError> {
+        if let Some(piece) = self.store.newest_of_log(selection, after, room) {
+            return Ok(piece);
         }
-        let events = match selection.sensor {
-            Some(sensor) => self.store.events_of(sensor, after, asked).await?,
-            None => self.store.events_after(after, asked).await?,
-        };
+        let piece = self.store.read_log(selection, after, room).await?;
         // Looked at after the read: what is there now was there then.
         let pruned_to = self.store.pruned_to().await?;
         if pruned_to > after {
             return Err(gone(pruned_to));
         }
-        let last = events.last().map_or(after, |event| event.revision);
-        let end = if events.len() < asked { last.max(head) } else { last };
-        Ok(selection.pick(events.iter(), room, end))
+        Ok(piece)
     }
 }
 
@@ -176,9 +131,9 @@ impl Reader {
     pub async fn page(&mut self, mut room: Room) -> Result<Vec<StoredEvent>, FeedError> {
         let mut events = Vec::new();
         for _ in 0..MAX_READS {
-            let more = self.read_on(room).await?;
-            room.take(&more);
-            events.extend(more);
+            let piece = self.read_on(room).await?;
+            events.extend(piece.events);
+            room = piece.left;
             if room.is_full() || self.is_at_head() {
                 break;
             }
@@ -192,7 +147,7 @@ impl Reader {
     /// When the log was pruned beyond the position, or cannot be read.
     pub async fn next(&mut self, room: Room) -> Result<Vec<StoredEvent>, FeedError> {
         loop {
-            let events = self.read_on(room).await?;
+            let events = self.read_on(room).await?.events;
             if !events.is_empty() {
                 return Ok(events);
             }
@@ -225,65 +180,21 @@ impl Reader {
     }
 
     /// One read, which moves the position over all that was looked at.
-    async fn read_on(&mut self, room: Room) -> Result<Vec<StoredEvent>, FeedError> {
+    async fn read_on(&mut self, room: Room) -> Result<Piece, FeedError> {
         // The head is marked as seen before the read: what is committed after this wakes `next`.
         let head = *self.head.borrow_and_update();
         if self.position >= head {
-            return Ok(Vec::new());
+            return Ok(Piece::empty(self.position, room));
         }
-        let mut read = self.feed.read(&self.selection, self.position, head, room).await;
+        let mut read = self.feed.read(&self.selection, self.position, room).await;
         if let (true, Err(FeedError::Gone { oldest })) = (self.floats, &read) {
             self.position = Revision::new(oldest.get() - 1);
-            read = self.feed.read(&self.selection, self.position, head, room).await;
+            read = self.feed.read(&self.selection, self.position, room).await;
         }
-        let batch = read?;
+        let piece = read?;
         self.floats = false;
-        self.position = batch.reached;
-        Ok(batch.events)
-    }
-}
-
-impl Selection {
-    fn matches(&self, event: &StoredEvent) -> bool {
-        let is_sensor = self.sensor.is_none_or(|sensor| sensor == event.sensor);
-        let is_kind = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind));
-        let is_name = self.name_prefix.as_ref().is_none_or(|prefix| {
-            let mut names = event.former_name.iter().chain([&event.name]);
-            names.any(|name| name.starts_with(prefix.as_str()))
-        });
-        is_sensor && is_kind && is_name
-    }
-
-    /// The first of `events` that are selected and for which there is room; `end` is how far one has come when there are not more.
-    fn pick<'a>(&self, events: impl Iterator<Item = &'a StoredEvent>, mut room: Room, end: Revision) -> Batch {
-        let mut picked: Vec<StoredEvent> = Vec::new();
-        for event in events.filter(|event| self.matches(event)) {
-            if room.is_full() {
-                let reached = picked.last().map_or(end, |last| last.revision);
-                return Batch {
-                    events: picked,
-                    reached,
-                };
-            }
-            room.take(std::slice::from_ref(event));
-            picked.push(event.clone());
-        }
-        Batch {
-            events: picked,
-            reached: end,
-        }
-    }
-}
-
-impl Room {
-    fn take(&mut self, events: &[StoredEvent]) {
-        let bytes: usize = events.iter().map(|event| event.payload.len()).sum();
-        self.events = self.events.saturating_sub(events.len());
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
-
-    fn is_full(&self) -> bool {
-        self.events == 0 || self.bytes == 0
+        self.position = piece.reached;
+        Ok(piece)
     }
 }
 

@@ -16,7 +16,7 @@ pub trait EventLog: Clone + Send + Sync + 'static {
     /// The newest committed revision; it changes after every commit.
     fn head(&self) -> watch::Receiver<Revision>;
 
-    /// The events after a revision, oldest first, `limit` at most.
+    /// The events after a revision, oldest first, `limit` at most, and fewer where they are large; none only where there is none.
     fn events_after(
         &self,
         after: Revision,

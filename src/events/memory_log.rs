@@ -137,6 +137,8 @@ impl MemoryLog {
 
 /// So many states are a page, as if they were large.
 const MOST_STATES: usize = 100;
+/// So many events are a read, as if they were.
+const MOST_EVENTS: usize = 300;
 /// What happens between a read and the sending of what was read.
 const READ_TIME: Duration = Duration::from_millis(1);
 
@@ -162,7 +164,7 @@ impl EventLog for MemoryLog {
     async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, &'static str> {
         let head = self.head.borrow().get();
         let state = self.state.lock().unwrap();
-        let revisions = (after.get().max(state.pruned) + 1..=head).take(limit);
+        let revisions = (after.get().max(state.pruned) + 1..=head).take(limit.min(MOST_EVENTS));
         let event = |revision: i64| StoredEvent {
             revision: Revision::new(revision),
             sensor: id_of((revision - 1) % self.sensors + 1),

@@ -35,7 +35,7 @@ mod state_tests;
 #[cfg(test)]
 mod tests;
 
-pub use feed::{Feed, FeedError, Reader, Room, Selection, Start};
+pub use feed::{Feed, FeedError, Reader, Start};
 pub use log::EventLog;
 pub use relay::Relay;
 pub use sink::{Acknowledgement, Answer, Connection, Refusal, Sink, Verdict};

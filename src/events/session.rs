@@ -231,7 +231,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             Some(events) => events?,
             None => self.log.events_after(self.last_read, BATCH).await?,
         };
-        let (last, is_full) = (events.last().map(|event| event.revision), events.len() == BATCH);
+        let last = events.last().map(|event| event.revision);
         self.unsent = if self.keeper.is_on() {
             accompany(self.log, events).await?
         } else {
@@ -239,7 +239,9 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         };
         // Only here, behind all that can fail: what was read and not kept would be passed over.
         self.last_read = last.unwrap_or(self.last_read);
-        if is_full {
+        // A few are not read ahead: more come until it is their turn.
+        let waiting = self.head.borrow().get() - self.last_read.get();
+        if usize::try_from(waiting).is_ok_and(|waiting| waiting >= BATCH) {
             let (log, after) = (self.log.clone(), self.last_read);
             self.ahead = Some(tokio::spawn(async move { log.events_after(after, BATCH).await }));
         }

@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 
 use super::reads::pruned_to;
 use super::row::damaged;
-use super::{Record, Store, StoreError, chain};
+use super::{Record, Room, Selection, Store, StoreError, chain};
 use crate::domain::{ChangeKind, Revision, SensorId, SensorRef};
 use crate::wire::fold::Fold;
 use crate::wire::history::{PointForm, Series};
@@ -35,7 +35,7 @@ pub enum Past {
 #[derive(Debug)]
 pub struct History {
     store: Store,
-    sensor: SensorId,
+    own: Selection,
     series: Series,
     reached: Revision,
 }
@@ -83,7 +83,7 @@ impl Store {
         let mut snapshot = self.snapshot().await?;
         Ok(History {
             store: self.clone(),
-            sensor,
+            own: Selection::of(sensor),
             series: Series::after(fold_to(&mut snapshot, sensor, after, present).await?),
             reached: after,
         })
@@ -128,7 +128,8 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub async fn next(&mut self) -> Result<Option<VecDeque<PointForm>>, StoreError> {
-        let events = self.store.events_of(self.sensor, self.reached, BLOCK).await?;
+        let piece = self.store.read_log(&self.own, self.reached, Room::of(BLOCK)).await?;
+        let events = piece.events;
         let Some(last) = events.last() else { return Ok(None) };
         self.reached = last.revision;
         let points = events.iter().map(|event| {

@@ -9,7 +9,7 @@ use crate::domain::{Circle, Listing, Position, Revision, SortKey, Start, Timesta
 use crate::wire::link::LinkBase;
 
 /// A page, of sensors or of events, ends after the one with which it has as much JSON as this: as XML it may be many times as long.
-pub const MAX_PAGE_BYTES: usize = 2 << 20;
+pub(super) const MAX_PAGE_BYTES: usize = 2 << 20;
 
 /// A page of sensors.
 #[derive(Debug, Clone)]

@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use sqlx::SqliteExecutor;
 use tokio::sync::oneshot;
 
@@ -8,9 +7,8 @@ use super::cache::Found;
 use super::lookup::{Question, Sight};
 use super::packed::Packed;
 use super::row::{SensorRow, damaged};
-use super::{Inner, Record, SensorState, Store, StoreError, StoredEvent, chain};
-use crate::domain::{ChangeKind, Revision, SensorId, SensorRef, Timestamp, Version};
-use crate::failpoint::reach;
+use super::{Inner, Record, SensorState, Store, StoreError};
+use crate::domain::{Revision, SensorId, SensorRef, Version};
 use crate::wire::link::LinkBase;
 
 /// A sensor that is in memory.
@@ -35,35 +33,6 @@ impl AtHand<'_> {
     /// Never in practice: it was packed here.
     pub fn record(&self) -> Result<Record, StoreError> {
         self.packed.record(self.id, self.links)
-    }
-}
-
-/// A row of `events`.
-struct EventRow {
-    revision: i64,
-    sensor_id: String,
-    name: String,
-    former_name: Option<String>,
-    kind: String,
-    committed_at_ms: i64,
-    payload: String,
-}
-
-impl EventRow {
-    fn into_event(self) -> Result<StoredEvent, StoreError> {
-        Ok(StoredEvent {
-            revision: Revision::new(self.revision),
-            sensor: self.sensor_id.parse().map_err(damaged)?,
-            name: self.name.into(),
-            former_name: self.former_name.map(Into::into),
-            kind: match self.kind.as_str() {
-                "created" => ChangeKind::Created,
-                "modified" => ChangeKind::Modified,
-                _ => ChangeKind::Deleted,
-            },
-            committed_at: Timestamp::from_unix_ms(self.committed_at_ms).ok_or_else(|| damaged("an instant"))?,
-            payload: Bytes::from(self.payload),
-        })
     }
 }
 
@@ -141,60 +110,6 @@ impl Store {
             representation: present.get(&sensor).cloned(),
         };
         Ok(sensors.iter().map(state).collect())
-    }
-
-    /// The same as [`Self::events_after`] from memory; `None` when the first of the events is not there.
-    #[must_use]
-    pub fn newest_events_after(&self, after: Revision, limit: usize) -> Option<Vec<StoredEvent>> {
-        self.inner.tail.after(after, limit)
-    }
-
-    /// At most `limit` events after the revision `after`, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        reach("store.before-read")?;
-        if let Some(events) = self.newest_events_after(after, limit) {
-            return Ok(events);
-        }
-        let after = after.get();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = sqlx::query_as!(
-            EventRow,
-            "SELECT revision, sensor_id, name, former_name, kind, committed_at_ms, payload FROM events
-             WHERE revision > ? ORDER BY revision LIMIT ?",
-            after,
-            limit
-        )
-        .fetch_all(&self.inner.reads)
-        .await?;
-        let head = self.inner.head.borrow().get();
-        let announced = rows.into_iter().take_while(|row| row.revision <= head);
-        announced.map(EventRow::into_event).collect()
-    }
-
-    /// At most `limit` events of one sensor after the revision `after`, oldest first; also of one that is gone.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn events_of(
-        &self,
-        sensor: SensorId,
-        after: Revision,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut snapshot = self.snapshot().await?;
-        let revisions = chain::as_parameter(&chain::oldest(&mut snapshot, sensor, after, limit).await?)?;
-        let rows = sqlx::query_as!(
-            EventRow,
-            "SELECT revision, sensor_id, name, former_name, kind, committed_at_ms, payload FROM events
-             WHERE revision IN (SELECT value FROM json_each(?)) ORDER BY revision",
-            revisions
-        )
-        .fetch_all(&mut *snapshot)
-        .await?;
-        rows.into_iter().map(EventRow::into_event).collect()
     }
 
     /// The newest event that is no longer kept: every event after it is in the log.

@@ -48,13 +48,14 @@ impl Tail {
         }
     }
 
-    /// At most `limit` events after the revision `after`, oldest first; `None` when the first of them is not here.
-    pub(super) fn after(&self, after: Revision, limit: usize) -> Option<Vec<StoredEvent>> {
+    /// Gives the events after the revision `after`, oldest first, as long as they are taken; `None` when the first of them is not here.
+    pub(super) fn after(&self, after: Revision, take: impl FnMut(&StoredEvent) -> bool) -> Option<()> {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         let events = &newest.events;
         let oldest = events.front()?.revision;
         let skipped = usize::try_from(after.next().get() - oldest.get()).ok()?;
-        Some(events.iter().skip(skipped).take(limit).cloned().collect())
+        events.iter().skip(skipped).all(take);
+        Some(())
     }
 }
 

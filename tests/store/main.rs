@@ -12,5 +12,6 @@ mod cache;
 mod damage;
 mod fixture;
 mod lists;
+mod log;
 mod own_log;
 mod retention;

@@ -1,7 +1,7 @@
 //! A sensor's own log is what the whole log says of it, from wherever it is read.
 
 use sensorcast::domain::{Revision, SensorId};
-use sensorcast::store::{Store, StoredEvent};
+use sensorcast::store::{Room, Selection, Store, StoredEvent};
 
 use super::fixture::{Hands, change, head, open, remove};
 use super::retention::pruned;
@@ -30,9 +30,12 @@ async fn compare(store: &Store) {
         for after in (0..=head(store).get()).step_by(97).map(Revision::new) {
             let later: Vec<_> = own.iter().filter(|event| event.revision > after).collect();
             for limit in [1, 7, 100, 10_000] {
-                let found = store.events_of(sensor, after, limit).await.unwrap();
+                let found = store
+                    .read_log(&Selection::of(sensor), after, Room::of(limit))
+                    .await
+                    .unwrap();
                 assert!(
-                    found.iter().eq(later.iter().copied().copied().take(limit)),
+                    found.events.iter().eq(later.iter().copied().copied().take(limit)),
                     "{limit} of sensor {number} after {after}"
                 );
             }
@@ -48,7 +51,11 @@ async fn compare(store: &Store) {
         }
     }
     let nobody = "00000000-0000-7000-8000-999999999999".parse().unwrap();
-    assert!(store.events_of(nobody, Revision::ZERO, 10).await.unwrap().is_empty());
+    let of_nobody = store
+        .read_log(&Selection::of(nobody), Revision::ZERO, Room::of(10))
+        .await
+        .unwrap();
+    assert!(of_nobody.events.is_empty());
     assert_eq!(store.before_newest(nobody, 0).await.unwrap(), Revision::ZERO);
 }
 

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 
 use sensorcast::clock::Clock;
 use sensorcast::domain::{Cursor, Revision};
-use sensorcast::events::{Feed, FeedError, Room, Selection, Start};
-use sensorcast::store::Store;
+use sensorcast::events::{Feed, FeedError, Start};
+use sensorcast::store::{Room, Selection, Store};
 
 use super::fixture::{Hands, change, head, open};
 

@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 use super::query::EventsQuery;
 use super::{Asked, unreadable};
 use crate::domain::Cursor;
-use crate::events::{FeedError, Reader, Room};
+use crate::events::{FeedError, Reader};
 use crate::http::HttpState;
 use crate::http::problem::{self, Problem};
-use crate::store::{MAX_PAGE_BYTES, StoredEvent};
+use crate::store::{Room, StoredEvent};
 use crate::wire::link::Link;
 use crate::wire::page::EventPageForm;
 
@@ -36,10 +36,7 @@ async fn read(
     wait_s: Option<u32>,
     state: &HttpState,
 ) -> Result<Vec<StoredEvent>, FeedError> {
-    let room = Room {
-        events: query.limit(),
-        bytes: MAX_PAGE_BYTES,
-    };
+    let room = Room::of(query.limit());
     let Some(wait_s) = wait_s else {
         return reader.page(room).await;
     };

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::StreamLimits;
 use crate::domain::Cursor;
-use crate::events::{FeedError, Reader, Room};
+use crate::events::{FeedError, Reader};
 use crate::http::HttpState;
 use crate::http::problem::{self, Problem};
-use crate::store::StoredEvent;
+use crate::store::{Room, StoredEvent};
 
 /// How a stream writes what it has to say.
 pub(super) trait Framing: 'static {

@@ -6,9 +6,10 @@ use utoipa::IntoParams;
 use validator::Validate;
 
 use crate::domain::{ChangeKind, Cursor, SensorId, SensorName};
-use crate::events::{Selection, Start};
+use crate::events::Start;
 use crate::http::extract::digits;
 use crate::http::problem::{self, Problem};
+use crate::store::Selection;
 
 /// The parameters of the log.
 #[derive(Debug, Clone, Deserialize, Validate, IntoParams)]
