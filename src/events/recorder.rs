@@ -56,6 +56,8 @@ struct State {
     /// For each connection what came, whatever became of it.
     connections: Vec<Vec<Message>>,
     memory: Memory,
+    /// How many times the mark was written.
+    marks: usize,
     questions: usize,
     presences: Vec<(PresenceStatus, i64)>,
     refused_connects: u32,
@@ -148,6 +150,11 @@ impl Recorder {
     /// How many times it was asked what it retains.
     pub(super) fn questions(&self) -> usize {
         self.state.lock().unwrap().questions
+    }
+
+    /// How many times the mark was written.
+    pub(super) fn marks(&self) -> usize {
+        self.state.lock().unwrap().marks
     }
 
     pub(super) fn presences(&self) -> Vec<(PresenceStatus, i64)> {
@@ -256,7 +263,9 @@ impl Connection for Line {
     }
 
     fn mark(&self, cursor: &Cursor) -> Acknowledgement {
-        self.state.lock().unwrap().memory.mark = Some(cursor.clone());
+        let mut state = self.state.lock().unwrap();
+        state.memory.mark = Some(cursor.clone());
+        state.marks += 1;
         ready(Answer::Accepted).boxed()
     }
 

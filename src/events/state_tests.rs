@@ -242,6 +242,38 @@ async fn what_was_left_out_comes_again_on_a_connection_that_takes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_mark_goes_as_far_as_the_first_event_whose_state_was_left_out_and_no_further() {
+    let (log, recorder, relay) = settled().await;
+    // Before the events 23 and 31.
+    recorder.expect(State(2), &[Deed::Refuse(Verdict::Never)]);
+    recorder.expect(State(3), &[Deed::Refuse(Verdict::Never)]);
+    for (more, head) in [(3, 23), (7, 30), (1, 31)] {
+        log.append(more);
+        relay.reaches(head).await;
+        rest().await;
+        assert_eq!(recorder.memory().mark, Some(mark(&log, 22)), "at {head}");
+    }
+    relay.stops().await;
+    assert_eq!(recorder.memory().mark, Some(mark(&log, 22)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mark_follows_the_cursor_once_a_second_and_not_at_every_event() {
+    let (log, recorder, relay) = settled().await;
+    let before = recorder.marks();
+    for _ in 0..100 {
+        log.append(1);
+        sleep(Duration::from_millis(45)).await;
+    }
+    // At once, and after each second of 4.5.
+    assert_eq!(recorder.marks() - before, 5);
+    rest().await;
+    assert_eq!(recorder.marks() - before, 6);
+    assert_eq!(recorder.memory(), complete(&log));
+    relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_state_that_was_acknowledged_is_not_to_blame_for_the_event_after_it() {
     let log = MemoryLog::with_sensors(6, 6);
     let recorder = Recorder::with_window(4).abrupt().script(3, &[Deed::HangUp; 100]);
