@@ -1,6 +1,7 @@
 use sqlx::{FromRow, Row, SqliteExecutor};
 
 use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
 
 use super::row::{SensorRow, damaged};
 use super::select::{self, Condition, Lead};
@@ -93,15 +94,15 @@ impl Store {
         let Some(circle) = listing.filter.near.filter(|_| listing.count) else {
             let count_lead = listing.count.then_some(count_lead);
             let mut sql = select::page(listing, &conditions, lead, count_lead, rows);
-            let found = sql.build_query_as().fetch_all(&self.inner.reads).await?;
-            let page = self.page(listing, found)?;
+            let found = sql.build_query_as().fetch(&self.inner.reads);
+            let page = self.page(listing, found).await?;
             self.announced(page.head).await?;
             return Ok(page);
         };
         let mut snapshot = self.snapshot().await?;
         let mut sql = select::page(listing, &conditions, lead, None, rows);
-        let found = sql.build_query_as().fetch_all(&mut *snapshot).await?;
-        let mut page = self.page(listing, found)?;
+        let found = sql.build_query_as().fetch(&mut *snapshot);
+        let mut page = self.page(listing, found).await?;
         page.count = Some(count_in(&circle, &mut *snapshot, &conditions, count_lead).await?);
         Ok(page)
     }
@@ -125,8 +126,13 @@ impl Store {
         Ok(counts.collect::<Result<_, _>>()?)
     }
 
-    fn page(&self, listing: &Listing, rows: Vec<ListRow>) -> Result<Page, StoreError> {
-        let Some(first) = rows.first() else {
+    /// Takes rows until the page is full; those behind are not read, but for some that sqlx reads ahead.
+    async fn page(
+        &self,
+        listing: &Listing,
+        mut rows: BoxStream<'_, sqlx::Result<ListRow>>,
+    ) -> Result<Page, StoreError> {
+        let Some(first) = rows.try_next().await? else {
             return Err(damaged("a store without its head"));
         };
         let by = listing.order.by;
@@ -144,19 +150,24 @@ impl Store {
         let near_edge = first.position(by);
         let mut far_edge = None;
         let mut bytes = 0;
-        let mut goes_on = rows.len() >= usize::try_from(self::rows(listing)).unwrap_or(usize::MAX);
-        for row in rows {
+        let mut seen = 0;
+        let mut next_row = Some(first);
+        let goes_on = loop {
+            let Some(row) = next_row else {
+                break seen >= self::rows(listing);
+            };
             if page.records.len() == limit || bytes >= MAX_PAGE_BYTES {
-                goes_on = true;
-                break;
+                break true;
             }
+            seen += 1;
             far_edge = row.position(by);
             if listing.filter.near.is_none_or(|circle| row.is_in(&circle)) {
                 let record = row.into_record(&self.inner.links)?;
                 bytes += record.representation.len();
                 page.records.push(record);
             }
-        }
+            next_row = rows.try_next().await?;
+        };
         let far_edge = far_edge.filter(|_| goes_on);
         match listing.start {
             None => page.next = far_edge.map(Start::After),

@@ -25,7 +25,7 @@ async fn old_database(folder: &Path, path: &Path, documents: &[(&str, &str)]) {
     for (number, (name, members)) in documents.iter().enumerate() {
         let id = format!("00000000-0000-7000-8000-{number:012}");
         let document = format!(
-            r#"{{"id":"{id}","name":"{name}",{members}"status":"active","revision":{},"created_at":"2026-11-22T11:00:00.00{number}Z","updated_at":"2026-11-22T11:00:01.00{number}Z"}}"#,
+            r#"{{"id":"{id}","name":"{name}",{members}"status":"active","revision":{},"created_at":"2026-11-22T11:00:00.{number:03}Z","updated_at":"2026-11-22T11:00:01.{number:03}Z"}}"#,
             number + 1
         );
         sqlx::query("INSERT INTO sensors (id, name, revision, status, document) VALUES (?, ?, ?, 'active', ?)")
@@ -103,6 +103,37 @@ async fn sensors_from_before_are_found_by_every_filter() {
         let found = listed(&store, filter.clone(), sort).await.concat();
         assert_eq!(found, expected, "{filter:?} by {sort}");
     }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_sensor_for_which_a_page_has_no_room_is_not_read() {
+    const LARGE: usize = 36;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    let note = format!(r#""metadata":{{"note":"{}"}},"#, "x".repeat(60_000));
+    let names: Vec<String> = (0..100).map(|number| format!("s{number}")).collect();
+    let documents: Vec<_> = names.iter().map(|name| (name.as_str(), note.as_str())).collect();
+    old_database(folder.path(), &path, &documents).await;
+    open(&path, Clock::system(), 24, 1_000).await.close().await;
+    let mut database = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    // What nobody can read, behind what fills a page.
+    sqlx::query("UPDATE sensors SET name = CAST(x'ff' || name AS TEXT) WHERE rowid > ?")
+        .bind(i64::try_from(LARGE).unwrap())
+        .execute(&mut database)
+        .await
+        .unwrap();
+    database.close().await.unwrap();
+    let store = open(&path, Clock::system(), 24, 1_000).await;
+    let mut listing = Listing {
+        limit: 100,
+        ..Listing::default()
+    };
+    let page = store.list(&listing).await.unwrap();
+    assert_eq!(page.records.len(), LARGE - 1);
+    listing.start = page.next;
+    assert!(listing.start.is_some());
+    store.list(&listing).await.unwrap_err();
     store.close().await;
 }
 
