@@ -22,8 +22,16 @@ const MOST_DOTS: usize = 200;
 const MOST_TEXTS: usize = 12;
 /// The most marks on the axis of time.
 const MOST_TICKS: usize = 8;
-/// The longest text that is shown whole.
+/// The longest text of a level, and the longest unit, that are shown whole.
 const LONGEST_LABEL: usize = 18;
+const LONGEST_UNIT: usize = 32;
+/// How wide numbers and texts on the axis are with the unit beside them, in pixels.
+const NUMBERS_WIDTH: u32 = 96;
+const TEXTS_WIDTH: u32 = 160;
+/// The span of numbers beyond this could be larger than any number, so these are drawn as numbers that are so many times
+/// smaller, and called what they are.
+const HUGE: f64 = 1e300;
+const SMALLER: f64 = 1000.0;
 
 type Instant = DateTime<Utc>;
 
@@ -61,6 +69,8 @@ struct Chart {
     asleep: Vec<Range<Instant>>,
     /// The texts that the levels of the axis stand for; empty when values are numbers.
     levels: Vec<String>,
+    /// What has been drawn as 1.
+    scale: f64,
     /// How many values cannot be shown.
     left_out: usize,
     times: Range<Instant>,
@@ -74,6 +84,7 @@ impl Chart {
             values: Vec::new(),
             asleep: Vec::new(),
             levels,
+            scale: 1.0,
             left_out: 0,
             times: DateTime::UNIX_EPOCH..DateTime::UNIX_EPOCH,
         };
@@ -97,6 +108,7 @@ impl Chart {
                 chart.runs.push(Vec::new());
             }
         }
+        chart.make_smaller();
         let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
         chart.asleep.extend(asleep_since.map(|since| since..last));
         // Room at both ends; a single point stands in the middle of two minutes.
@@ -141,6 +153,43 @@ impl Chart {
         }
     }
 
+    /// Sees to it that the span of the values is a number.
+    fn make_smaller(&mut self) {
+        if self.values.iter().any(|(_, height)| height.abs() > HUGE) {
+            self.scale = SMALLER;
+            for (_, height) in self.values.iter_mut().chain(self.runs.iter_mut().flatten()) {
+                *height /= SMALLER;
+            }
+        }
+    }
+
+    /// What a place on the axis is called.
+    fn label(&self, height: f64, heights: &Range<f64>) -> String {
+        if !self.levels.is_empty() {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a level is small and whole"
+            )]
+            let level = height.fract().abs().lt(&1e-9).then(|| height.max(0.0) as usize);
+            let text = level
+                .and_then(|level| self.levels.get(level))
+                .map_or("", String::as_str);
+            return cut(text, LONGEST_LABEL);
+        }
+        // Zero is reached in steps, each of which is rounded.
+        if height.abs() < (heights.end - heights.start) * 1e-9 {
+            return "0".to_owned();
+        }
+        let is_tiny = heights.start.abs().max(heights.end.abs()) < 1e-4;
+        let rounded = (height * 1e6).round() / 1e6;
+        if !is_tiny && self.scale <= 1.0 && rounded.abs() < 1e9 && rounded.to_string().len() < 10 {
+            rounded.to_string()
+        } else {
+            format!("{:.3e}", (height * self.scale).clamp(f64::MIN, f64::MAX))
+        }
+    }
+
     /// From below the lowest to above the highest value.
     fn heights(&self) -> Range<f64> {
         if !self.levels.is_empty() {
@@ -152,14 +201,15 @@ impl Chart {
             heights().fold(f64::INFINITY, f64::min),
             heights().fold(f64::NEG_INFINITY, f64::max),
         );
-        let margin = (high / 2.0 - low / 2.0) * 0.16;
+        let margin = (high - low) * 0.08;
         // Equal values stand in the middle; far from zero, a margin has to be a part of them to be one.
         let margin = if margin > 0.0 {
             margin
         } else {
             (high.abs() * 0.1).max(1.0)
         };
-        (low - margin).max(f64::MIN / 4.0)..(high + margin).min(f64::MAX / 4.0)
+        // Where there are no numbers any more, the axis ends, too.
+        (low - margin).max(f64::MIN / self.scale)..(high + margin).min(f64::MAX / self.scale)
     }
 }
 
@@ -255,7 +305,11 @@ fn draw(area: &Area<'_>, history: &HistoryForm, chart: &Chart) -> anyhow::Result
         .margin_bottom(10)
         .margin_left(8)
         .x_label_area_size(34)
-        .y_label_area_size(if chart.levels.is_empty() { 78 } else { 140 })
+        .y_label_area_size(if chart.levels.is_empty() {
+            NUMBERS_WIDTH
+        } else {
+            TEXTS_WIDTH
+        })
         .build_cartesian_2d(chart.times.clone(), heights.clone())?;
     let asleep = chart.asleep.iter().map(|times| {
         let corners = [(times.start, heights.start), (times.end, heights.end)];
@@ -273,8 +327,8 @@ fn draw(area: &Area<'_>, history: &HistoryForm, chart: &Chart) -> anyhow::Result
         .x_labels(most_ticks(span, finest))
         .y_labels(if chart.levels.is_empty() { 7 } else { chart.levels.len() })
         .x_label_formatter(&|time| time.format(time_format).to_string())
-        .y_label_formatter(&|height| label(*height, &chart.levels))
-        .y_desc(history.unit.as_deref().unwrap_or_default())
+        .y_label_formatter(&|height| chart.label(*height, &heights))
+        .y_desc(cut(history.unit.as_deref().unwrap_or_default(), LONGEST_UNIT))
         .draw()?;
     for run in &chart.runs {
         context.draw_series(LineSeries::new(run.iter().copied(), LINE.stroke_width(2)))?;
@@ -290,24 +344,10 @@ fn draw(area: &Area<'_>, history: &HistoryForm, chart: &Chart) -> anyhow::Result
     Ok(())
 }
 
-fn label(height: f64, levels: &[String]) -> String {
-    if levels.is_empty() {
-        let rounded = (height * 1e6).round() / 1e6;
-        return if rounded.abs() < 1e9 && rounded.to_string().len() < 10 {
-            rounded.to_string()
-        } else {
-            format!("{height:.3e}")
-        };
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a level is small and whole"
-    )]
-    let level = height.fract().abs().lt(&1e-9).then(|| height.max(0.0) as usize);
-    let text = level.and_then(|level| levels.get(level)).map_or("", String::as_str);
-    if text.chars().count() > LONGEST_LABEL {
-        text.chars().take(LONGEST_LABEL - 1).chain(['…']).collect()
+/// A text that takes at most so many characters.
+fn cut(text: &str, longest: usize) -> String {
+    if text.chars().count() > longest {
+        text.chars().take(longest - 1).chain(['…']).collect()
     } else {
         text.to_owned()
     }
@@ -356,6 +396,80 @@ mod tests {
         let svg = svg(&history, None).expect("a picture");
         let texts = svg.split("</text>").filter_map(|before| before.rsplit('>').next());
         texts.map(|text| text.trim().to_owned()).collect()
+    }
+
+    /// The texts of a picture of these values, a minute apart, and how high their dots stand, in pixels from the top.
+    fn picture(values: &[f64], unit: &str) -> (Vec<String>, Vec<f64>) {
+        let first = instant("2026-11-22T11:00:00Z").expect("an instant");
+        let points = values.iter().zip(1_i32..).map(|(value, minute)| PointForm {
+            revision: minute.into(),
+            measured_at: None,
+            time: (first + TimeDelta::minutes(minute.into())).to_rfc3339(),
+            value: serde_json::Number::from_f64(*value).map(ValueForm::Number),
+            status: Some(StatusForm::Active),
+            deleted: false,
+        });
+        let history = HistoryForm {
+            sensor: String::new(),
+            epoch: String::new(),
+            name: None,
+            unit: Some(unit.to_owned()),
+            points: points.collect(),
+            links: Vec::new(),
+        };
+        let svg = svg(&history, None).expect("a picture");
+        let texts = svg.split("</text>").filter_map(|before| before.rsplit('>').next());
+        let dots = svg.split("<circle").skip(1).filter_map(|dot| {
+            let height = dot.split("cy=\"").nth(1)?.split('"').next()?;
+            height.parse().ok()
+        });
+        (texts.map(|text| text.trim().to_owned()).collect(), dots.collect())
+    }
+
+    /// The numbers on the axis of values.
+    fn numbers(texts: &[String]) -> Vec<f64> {
+        let labels = texts.iter().filter(|text| !text.contains(':'));
+        labels.filter_map(|text| text.parse().ok()).collect()
+    }
+
+    #[test]
+    fn the_largest_numbers_stand_where_the_axis_says() {
+        for values in [
+            [1e308, 0.0],
+            [1e308, -1e308],
+            [f64::MAX, f64::MIN],
+            [f64::MAX, 1e308],
+            [3e15, -3e15],
+        ] {
+            let (texts, dots) = picture(&values, "Cel");
+            let numbers = numbers(&texts);
+            assert!(dots.len() == 2 && numbers.len() > 2, "{values:?}: {texts:?}");
+            assert!(numbers.iter().all(|number| number.is_finite()), "{values:?}: {texts:?}");
+            let highest = numbers.iter().copied().fold(f64::MIN, f64::max);
+            // The next label above it would be a step away.
+            assert!(
+                highest > values[0] * 0.5 && highest <= f64::MAX,
+                "{values:?}: {texts:?}"
+            );
+            assert!(dots[1] - dots[0] > 200.0, "{values:?}: {dots:?}");
+            let has_zero = texts.iter().any(|text| text == "0");
+            assert_eq!(has_zero, values[1] <= 0.0, "{values:?}: {texts:?}");
+        }
+    }
+
+    #[test]
+    fn small_numbers_have_names_of_their_own_on_the_axis() {
+        let (texts, _) = picture(&[1e-7, 3e-7], "");
+        let mut names = numbers(&texts);
+        names.dedup();
+        assert!(names.len() > 2, "{texts:?}");
+    }
+
+    #[test]
+    fn a_long_unit_is_cut() {
+        let (texts, _) = picture(&[1.0, 2.0], &"unit-".repeat(12));
+        let unit = texts.iter().find(|text| text.starts_with("unit-")).expect("a unit");
+        assert!(unit.chars().count() <= 32 && unit.ends_with('…'), "{unit}");
     }
 
     #[test]
