@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-/// A short text such as a sensor's `kind` or `unit`: 1 to 64 bytes of UTF-8 without control characters.
+/// A short text such as a sensor's `kind` or `unit`: 1 to 64 bytes of UTF-8 without control characters and noncharacters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label(String);
 
@@ -21,9 +21,10 @@ impl FromStr for Label {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let valid = (1..=Self::MAX_BYTES).contains(&text.len()) && super::text::is_portable(text);
-        valid
-            .then(|| Self(text.to_owned()))
-            .ok_or("must be 1 to 64 bytes of text without control characters")
+        if !(1..=Self::MAX_BYTES).contains(&text.len()) {
+            return Err("must be 1 to 64 bytes of text");
+        }
+        super::text::check(text)?;
+        Ok(Self(text.to_owned()))
     }
 }

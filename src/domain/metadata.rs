@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{Fault, canonical_number, escape, text::is_portable};
+use super::{Fault, canonical_number, escape, text};
 
 /// The longest pointer to a fault in metadata, in bytes.
 const MAX_POINTER_BYTES: usize = 512;
@@ -49,7 +49,6 @@ impl Metadata {
 }
 
 fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<Fault>) {
-    const TEXT_RULE: &str = "text must not contain control characters or noncharacters";
     // Without a limit, many faults below one long pointer would take the square of the memory of the body.
     if faults.len() >= Fault::MAX_COUNT {
         return;
@@ -64,8 +63,8 @@ fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<F
             members.retain(|_, member| !member.is_null());
             for (key, member) in members {
                 let pointer = below(pointer, &escape(key));
-                if !is_portable(key) {
-                    faults.push(Fault::new(&pointer, TEXT_RULE));
+                if let Err(detail) = text::check(key) {
+                    faults.push(Fault::new(&pointer, detail));
                 }
                 canonicalize(member, &pointer, depth + 1, faults);
             }
@@ -79,8 +78,12 @@ fn canonicalize(json: &mut Json, pointer: &str, depth: usize, faults: &mut Vec<F
             Ok(canonical) => *number = canonical,
             Err(detail) => faults.push(Fault::new(pointer, detail)),
         },
-        Json::String(text) if !is_portable(text) => faults.push(Fault::new(pointer, TEXT_RULE)),
-        Json::String(_) | Json::Bool(_) | Json::Null => {}
+        Json::String(text) => {
+            if let Err(detail) = text::check(text) {
+                faults.push(Fault::new(pointer, detail));
+            }
+        }
+        Json::Bool(_) | Json::Null => {}
     }
 }
 

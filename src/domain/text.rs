@@ -2,10 +2,15 @@
 /// not every engine can write them.
 pub(super) const PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F\uFDD0-\uFDEF\uFFFE\uFFFF]*$";
 
-/// Whether every format and protocol that a text may pass through can carry it: no control characters (XML and MQTT
-/// refuse them) and no Unicode noncharacters (RFC 7493 §2.1 refuses them).
-pub(super) fn is_portable(text: &str) -> bool {
-    !text.chars().any(|c| c.is_control() || is_noncharacter(c))
+/// Why some format or protocol that a text may pass through cannot carry it: it has control characters (XML and MQTT
+/// refuse them) or Unicode noncharacters (RFC 7493 §2.1 refuses them).
+pub(super) fn check(text: &str) -> Result<(), &'static str> {
+    let fault = text.chars().find_map(|c| match c {
+        c if c.is_control() => Some("text must not contain control characters"),
+        c if is_noncharacter(c) => Some("text must not contain noncharacters of Unicode"),
+        _ => None,
+    });
+    fault.map_or(Ok(()), Err)
 }
 
 fn is_noncharacter(c: char) -> bool {

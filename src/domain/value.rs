@@ -7,7 +7,7 @@ pub enum Value {
     Number(Number),
     /// A boolean, e.g. of a door contact.
     Boolean(bool),
-    /// Text of at most [`Value::MAX_TEXT_BYTES`] without control characters.
+    /// Text of at most [`Value::MAX_TEXT_BYTES`] without control characters and noncharacters.
     Text(String),
 }
 
@@ -35,9 +35,7 @@ impl Value {
         if text.len() > Self::MAX_TEXT_BYTES {
             return Err("text must be at most 1024 bytes");
         }
-        if !super::text::is_portable(text) {
-            return Err("text must not contain control characters");
-        }
+        super::text::check(text)?;
         Ok(Self::Text(text.to_owned()))
     }
 }
@@ -67,6 +65,23 @@ mod tests {
 
     fn canonical(text: &str) -> Result<String, &'static str> {
         canonical_number(&serde_json::from_str(text).unwrap()).map(|number| number.to_string())
+    }
+
+    #[test]
+    fn a_text_is_refused_for_what_is_wrong_with_it() {
+        for (text, reason) in [
+            ("a\u{0}", "control character"),
+            ("a\u{9f}", "control character"),
+            ("a\u{fffe}", "noncharacter"),
+            ("a\u{ffff}", "noncharacter"),
+            ("\u{1fffe}\n", "noncharacter"),
+        ] {
+            let told = Value::text(text).unwrap_err();
+            assert!(told.contains(reason), "{text:?}: {told}");
+            let told = text.parse::<crate::domain::Label>().unwrap_err();
+            assert!(told.contains(reason), "{text:?}: {told}");
+        }
+        Value::text("\u{fffd}é").unwrap();
     }
 
     #[test]

@@ -229,7 +229,9 @@ impl PartialSchema for LabelForm {
             .min_length(Some(1))
             .max_length(Some(Label::MAX_BYTES))
             .pattern(Some(Label::PATTERN))
-            .description(Some("1 to 64 bytes of UTF-8 without control characters."))
+            .description(Some(
+                "1 to 64 bytes of UTF-8 without control characters and noncharacters.",
+            ))
             .examples(["temperature", "Cel"])
             .into()
     }
@@ -255,7 +257,7 @@ impl PartialSchema for MetadataForm {
             .schema_type(SchemaType::AnyValue)
             .pattern(Some(Metadata::TEXT_PATTERN))
             .description(Some(
-                "Any JSON, objects and arrays included, without control characters in its texts, an integer being within ±2^53.",
+                "Any JSON, objects and arrays included, without control characters and noncharacters in its texts, an integer being within ±2^53.",
             ));
         ObjectBuilder::new()
             .property_names(Some(key))
