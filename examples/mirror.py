@@ -16,7 +16,7 @@ import argparse, json, queue, sys, time, urllib.error, urllib.request
 from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as mqtt
 
-SILENCE_LIMIT_S = 2  # how long nothing may come after a message before the log is asked
+SILENCE_LIMIT_S = 3  # how long nothing may come after a message before the log is asked
 NO_HEAD_LIMIT_S = 10  # how long after that, and from the beginning: nobody may tell us anything
 
 
@@ -154,4 +154,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", metavar="URL", nargs="?", default="http://localhost:8000", type=url_of("http", "https"))
     parser.add_argument("broker", metavar="BROKER", nargs="?", type=url_of("mqtt", "mqtts"))
-    Mirror(**vars(parser.parse_args())).run()
+    try:
+        Mirror(**vars(parser.parse_args())).run()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell tells it

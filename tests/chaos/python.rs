@@ -92,7 +92,7 @@ fn the_example_in_python_takes_urls_and_explains_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_example_in_python_tells_what_it_has_loaded() {
+async fn the_example_in_python_tells_what_it_has_loaded_and_ends_quietly() {
     let world = World::start().await;
     world.http.create(&json!({"name": "s1"})).await;
     world.http.create(&json!({"name": "s2"})).await;
@@ -104,8 +104,11 @@ async fn the_example_in_python_tells_what_it_has_loaded() {
         .expect("Python");
     let mut told = BufReader::new(child.stderr.take().expect("a pipe")).lines();
     assert_eq!(told.next().expect("a line").expect("text"), "2 sensors at revision 2");
-    child.kill().expect("a process to kill");
-    child.wait().expect("its end");
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("kill").success());
+    let rest: Vec<String> = told.map(|line| line.expect("text")).collect();
+    assert!(rest.is_empty(), "{rest:?}");
+    assert_eq!(child.wait().expect("its end").code(), Some(130));
 }
 
 #[tokio::test(flavor = "multi_thread")]
