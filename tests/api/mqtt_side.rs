@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason};
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use serde_json::json;
 
@@ -65,6 +65,49 @@ async fn a_foreign_publish_below_sensors_is_refused_and_changes_nothing() {
         }
     }
     assert_eq!(events, [("created".to_owned(), 1), ("deleted".to_owned(), 2)]);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_of_the_broker_itself_are_not_for_strangers() {
+    let service = Service::start().await;
+    for topic in ["$SYS/broker/version", "$SYS", "$other/topic"] {
+        for retain in [false, true] {
+            assert!(
+                !stranger_publishes(&service, topic, retain).await,
+                "{topic} retain={retain}"
+            );
+        }
+    }
+    assert!(stranger_publishes(&service, "own/$topic", true).await);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_subscription_needs_a_name() {
+    let service = Service::start().await;
+    let broker = service.broker();
+    let mut options = MqttOptions::new("sharer", broker.ip().to_string(), broker.port());
+    options.set_keep_alive(Duration::from_mins(1));
+    let (client, mut connection) = AsyncClient::new(options, 4);
+    let mut granted = Vec::new();
+    for filter in ["$share//sensors/+", "$share/group/sensors/+"] {
+        client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
+    }
+    while granted.len() < 2 {
+        let event = tokio::time::timeout(PATIENCE, connection.poll())
+            .await
+            .expect("an answer");
+        if let Event::Incoming(Packet::SubAck(answer)) = event.unwrap() {
+            granted.extend(
+                answer
+                    .return_codes
+                    .iter()
+                    .map(|code| matches!(code, SubscribeReasonCode::Success(_))),
+            );
+        }
+    }
+    assert_eq!(granted, [false, true]);
     service.finish().await;
 }
 
