@@ -41,6 +41,7 @@ mod list_filters;
 mod list_pages;
 mod measured_at;
 mod mirror;
+mod mqtt_old_clients;
 mod mqtt_settings;
 mod mqtt_side;
 mod names;

@@ -107,7 +107,7 @@ async fn packets_over_the_limit_are_counted_and_few_lines() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
     world.reaches("connections_failed_total", TIMES).await;
-    let lines = world.lines("Client handler error");
+    let lines = world.lines("ended with an error");
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 

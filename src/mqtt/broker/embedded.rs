@@ -1,8 +1,9 @@
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io, thread};
 
+use mqtt5::broker::auth::PasswordAuthProvider;
 use mqtt5::broker::config::{BrokerConfig, StorageBackend, StorageConfig};
 use mqtt5::broker::server::MqttBroker;
 use prometheus_client::registry::Registry;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::BrokerError;
+use super::door::Door;
 use super::guard::Guard;
 use super::metrics::BrokerMetrics;
 use super::numbers::Numbers;
@@ -63,7 +65,8 @@ impl Broker {
     /// # Errors
     /// When it cannot listen there, or does not start within 5 s.
     pub async fn start(config: &MqttConfig) -> Result<Self, BrokerError> {
-        probe(config.bind)?;
+        let listener = listen(config.bind)?;
+        let address = listener.local_addr().map_err(start_error)?;
         let relay = Credentials {
             user: RELAY_USER.to_owned(),
             password: random_secret()?,
@@ -77,6 +80,7 @@ impl Broker {
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let (tell_ready, ready) = oneshot::channel();
         let task = Task {
+            listener,
             config: broker_config(config),
             guard: Arc::new(guard),
             tell_ready,
@@ -90,7 +94,7 @@ impl Broker {
                 task.run();
             })
             .map_err(start_error)?;
-        let address = timeout(START_LIMIT, ready)
+        timeout(START_LIMIT, ready)
             .await
             .map_err(start_error)?
             .map_err(start_error)??;
@@ -146,9 +150,10 @@ impl fmt::Debug for Broker {
 
 /// What happens on the broker's own thread.
 struct Task {
+    listener: TcpListener,
     config: BrokerConfig,
     guard: Arc<Guard>,
-    tell_ready: oneshot::Sender<Result<SocketAddr, BrokerError>>,
+    tell_ready: oneshot::Sender<Result<(), BrokerError>>,
     stop: CancellationToken,
 }
 
@@ -169,33 +174,42 @@ impl Task {
     }
 
     async fn serve(self) {
-        let numbers = Arc::clone(&self.guard.numbers);
-        let mut broker = match MqttBroker::with_config(self.config).await {
-            Ok(broker) => broker.with_auth_provider(self.guard),
+        let listener = match tokio::net::TcpListener::from_std(self.listener) {
+            Ok(listener) => listener,
+            Err(cause) => return drop(self.tell_ready.send(Err(start_error(cause)))),
+        };
+        let mut broker = match MqttBroker::with_config(self.config.clone()).await {
+            // Its own door, without which it does not run, is for nobody.
+            Ok(broker) => broker.with_auth_provider(Arc::new(PasswordAuthProvider::new())),
             Err(cause) => return drop(self.tell_ready.send(Err(start_error(cause)))),
         };
         // There is no other broker that could have set it.
-        let _ = numbers.stats.set(broker.stats());
-        // A shutdown before the broker is ready would be lost, so `ready` comes first; all three before `run`.
-        let (address, shutdown, mut ready) = (broker.local_addr(), broker.shutdown_handle(), broker.ready_receiver());
+        let _ = self.guard.numbers.stats.set(broker.stats());
+        let door = Door::new(&broker, self.config, self.guard);
+        // A shutdown before the broker is ready would be lost, so `ready` comes first; both before `run`.
+        let (shutdown, mut ready) = (broker.shutdown_handle(), broker.ready_receiver());
         let mut running = tokio::spawn(async move { broker.run().await });
         let is_ready = tokio::select! {
             ready = ready.wait_for(|is_ready| *is_ready) => ready.is_ok(),
             _ = &mut running => false,
         };
-        let started = address
-            .filter(|_| is_ready)
-            .ok_or_else(|| start_error("it stopped at once"));
+        let started = is_ready.then_some(()).ok_or_else(|| start_error("it stopped at once"));
         let failed = started.is_err();
         if self.tell_ready.send(started).is_err() || failed {
             return running.abort();
         }
+        let clients = tokio::spawn(door.serve(listener, self.stop.clone()));
         tokio::select! {
             () = self.stop.cancelled() => {}
             outcome = &mut running => return error!(?outcome, "the built-in broker stopped by itself"),
         }
-        shutdown.shutdown();
-        if timeout(STOP_LIMIT, &mut running).await.is_err() {
+        let in_good_order = async {
+            // The clients first, as long as there is a broker to serve them.
+            let _ = clients.await;
+            shutdown.shutdown();
+            let _ = (&mut running).await;
+        };
+        if timeout(STOP_LIMIT, in_good_order).await.is_err() {
             running.abort();
         }
     }
@@ -215,9 +229,9 @@ fn broker_config(config: &MqttConfig) -> BrokerConfig {
         .with_cleanup_interval(CLEANUP_INTERVAL)
         .with_max_queued_messages_per_client(MAX_QUEUED_MESSAGES)
         .with_max_queued_bytes_per_client(MAX_QUEUED_BYTES);
-    // Exactly one address: of two with one in use the library reports success.
+    // Exactly one address: of two with one in use the library reports success. Nobody is let in there (see `door`).
     BrokerConfig::new()
-        .with_bind_address(config.bind)
+        .with_bind_address((Ipv4Addr::LOCALHOST, 0))
         .with_max_clients(MAX_CLIENTS)
         .with_max_packet_size(MAX_PACKET_BYTES)
         .with_session_expiry(SESSION_EXPIRY)
@@ -227,13 +241,12 @@ fn broker_config(config: &MqttConfig) -> BrokerConfig {
         .with_storage(storage)
 }
 
-/// Asks the system for the address before the broker does, because the broker reports a failure as text alone.
-fn probe(address: SocketAddr) -> Result<(), BrokerError> {
-    match TcpListener::bind(address) {
-        Ok(_) => Ok(()),
-        Err(cause) if cause.kind() == io::ErrorKind::AddrInUse => Err(BrokerError::AddressInUse { address }),
-        Err(cause) => Err(BrokerError::Bind { address, cause }),
-    }
+fn listen(address: SocketAddr) -> Result<TcpListener, BrokerError> {
+    let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AddrInUse => BrokerError::AddressInUse { address },
+        _ => BrokerError::Bind { address, cause },
+    })
 }
 
 /// 128 bits from the operating system, in hexadecimal.

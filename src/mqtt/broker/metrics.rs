@@ -32,7 +32,7 @@ impl Collector for BrokerMetrics {
             (
                 "sensorcast_broker_connections_failed",
                 "Connections to the built-in broker that ended with an error",
-                from_log(&FROM_LOG.connections_failed),
+                numbers.connections_failed.total(),
             ),
             (
                 "sensorcast_broker_publishes_refused",

@@ -4,6 +4,10 @@
 #[cfg(not(feature = "broker"))]
 mod absent;
 #[cfg(feature = "broker")]
+mod dialect;
+#[cfg(feature = "broker")]
+mod door;
+#[cfg(feature = "broker")]
 mod embedded;
 #[cfg(feature = "broker")]
 mod guard;

@@ -16,6 +16,7 @@ pub(super) struct Numbers {
     pub(super) stats: OnceLock<Arc<BrokerStats>>,
     pub(super) publishes_refused: Count,
     pub(super) impostors_refused: Count,
+    pub(super) connections_failed: Count,
     /// Connections that were made while many clients were connected.
     pub(super) in_a_crowd: Count,
 }
@@ -60,13 +61,11 @@ impl Count {
 pub(super) static FROM_LOG: FromLog = FromLog {
     messages_dropped: AtomicU64::new(0),
     connections_refused: AtomicU64::new(0),
-    connections_failed: AtomicU64::new(0),
 };
 
 pub(super) struct FromLog {
     pub(super) messages_dropped: AtomicU64,
     pub(super) connections_refused: AtomicU64,
-    pub(super) connections_failed: AtomicU64,
 }
 
 /// Counts a warning of the library. The texts and fields are those of the pinned version.
@@ -79,7 +78,6 @@ pub fn read_log(event: &Event<'_>) {
         }
         // With one limit, that of the clients, its warnings are about connections alone.
         "mqtt5::broker::resource_monitor" => _ = FROM_LOG.connections_refused.fetch_add(1, Ordering::Relaxed),
-        "mqtt5::broker::server" if line.is_end => _ = FROM_LOG.connections_failed.fetch_add(1, Ordering::Relaxed),
         _ => {}
     }
 }
@@ -89,8 +87,6 @@ pub fn read_log(event: &Event<'_>) {
 struct Line {
     /// So many messages were dropped.
     dropped: u64,
-    /// A connection had another end than a DISCONNECT or a closed socket.
-    is_end: bool,
 }
 
 impl Visit for Line {
@@ -100,9 +96,5 @@ impl Visit for Line {
         }
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.is_end = format!("{value:?}").starts_with("Client handler error");
-        }
-    }
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
