@@ -79,7 +79,7 @@ impl Guard {
         if let Some(count) = self.numbers.publishes_refused.one_more() {
             warn!(
                 count,
-                client_id, topic, "the built-in broker refused messages on the service's own topics"
+                client_id, topic, "the built-in broker refused messages on the service's topics or its own"
             );
         }
     }

@@ -36,7 +36,7 @@ impl Collector for BrokerMetrics {
             ),
             (
                 "sensorcast_broker_publishes_refused",
-                "Messages of others on the service's topics, which the built-in broker refused",
+                "Messages of others on the service's topics or the broker's own, which the built-in broker refused",
                 numbers.publishes_refused.total(),
             ),
             (
