@@ -108,6 +108,7 @@ async fn a_filter_passes_over_events_and_the_cursor_moves_on() {
         ("event=created,deleted", vec![1, 2, 3, 6]),
         ("name=boiler-", vec![1, 2, 5, 6]),
         ("name=spare", vec![5]),
+        ("name=boiler-*", vec![1, 2, 5, 6]),
         ("name=boiler-&event=modified", vec![5]),
         ("name=pump", vec![3, 4]),
         ("name=nobody", vec![]),

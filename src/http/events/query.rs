@@ -41,15 +41,24 @@ pub struct EventsQuery {
         example = "created,deleted"
     )]
     event: Option<String>,
-    /// Only events of sensors whose name begins with this, before or after the change.
-    #[param(nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "boiler-")]
+    /// Only events of sensors whose name begins with this, before or after the change. An asterisk may follow, as in the list.
+    #[param(
+        nullable = false,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}[*]?$",
+        example = "boiler-*"
+    )]
     name: Option<String>,
 }
 
 const DEFAULT_LIMIT: u32 = 100;
 const LAST_EVENT_ID: &str = "last-event-id";
 /// What stands in the values of a query as it is.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-').remove(b',');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'-')
+    .remove(b',')
+    .remove(b'*');
 
 impl EventsQuery {
     /// Where to begin.
@@ -76,19 +85,16 @@ impl EventsQuery {
     /// Which events.
     pub(in crate::http) fn selection(&self, sensor: Option<SensorId>) -> Result<Selection, Problem> {
         let kinds = self.event.as_deref().map(read_kinds).transpose()?;
-        if self
-            .name
-            .as_deref()
-            .is_some_and(|prefix| !SensorName::can_begin(prefix))
-        {
+        let name_prefix = self.name.as_deref().map(|name| name.strip_suffix('*').unwrap_or(name));
+        if name_prefix.is_some_and(|prefix| !SensorName::can_begin(prefix)) {
             return Err(malformed(
-                "name: no name begins so; 1 to 64 of A-Z a-z 0-9 . _ - are allowed",
+                "name: no name begins so; 1 to 64 of A-Z a-z 0-9 . _ - are allowed, and an asterisk after them",
             ));
         }
         Ok(Selection {
             sensor,
             kinds,
-            name_prefix: self.name.clone(),
+            name_prefix: name_prefix.map(str::to_owned),
         })
     }
 
