@@ -122,7 +122,10 @@ need-node:
 openapi-check: need-openapi binary $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
 	$(DEBUG)/sensorcast openapi > target/openapi.yaml
 	$(NPM_TOOLS)/.bin/spectral lint target/openapi.yaml --ruleset tests/openapi/.spectral.yaml --fail-severity hint --verbose
-	NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service $(DEBUG)/sensorcast sh -c 'node tests/openapi/postman.js "$$SERVICE_URL"'
+	for folders in Tags Paths; do \
+		NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service $(DEBUG)/sensorcast \
+			sh -c 'node tests/openapi/postman.js "$$SERVICE_URL" "$$0"' $$folders || exit; \
+	done
 
 fuzz-api-short: need-openapi binary $(SCHEMATHESIS) ## Send 5,000 requests that are generated from the OpenAPI document
 	printf '%s\n' 1 2 | xargs -P 2 -I SEED bash -o pipefail -c \

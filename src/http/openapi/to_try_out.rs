@@ -6,6 +6,8 @@ use utoipa::openapi::{OpenApi, RefOr, Required, ServerBuilder};
 
 use super::methods;
 
+/// What only the service itself gives out: any example of it would be wrong.
+const GIVEN_OUT: &str = "revision";
 /// From the document to the root of the service, whatever `PUBLIC_URL` says.
 const ROOT: &str = "../../";
 
@@ -41,7 +43,7 @@ fn leave_empty(parameter: &mut RefOr<Parameter>) -> serde_json::Result<()> {
         example => (None, example.map(text).unwrap_or_default()),
     };
     let mut description = parameter.description.clone().unwrap_or_default();
-    if !told.is_empty() {
+    if !told.is_empty() && parameter.name != GIVEN_OUT {
         description = format!("{description}\n\nFor example `{told}`");
     }
     let adapted = ParameterBuilder::from(std::mem::take(parameter));

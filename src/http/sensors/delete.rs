@@ -19,7 +19,9 @@ problem_responses!(DeleteProblems:
     operation_id = "deleteSensor",
     tag = "sensors",
     params(
-        ("sensor" = String, Path),
+        // The example is of the batch, so that who sends every request in turn has the sensor of the others until the end.
+        ("sensor" = String, Path, description = "The id or the name of the sensor",
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = json!("batch-1")),
         ("If-Match" = String, Header),
         ("If-None-Match" = String, Header),
         ("If-Unmodified-Since" = String, Header),

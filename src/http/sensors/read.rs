@@ -34,7 +34,8 @@ pub struct ReadQuery {
     /// Show the sensor as it was at this revision, one of its own: take it from its history or its events.
     #[serde(default, deserialize_with = "digits")]
     #[validate(range(min = 1, message = "must be 1 or more"))]
-    #[param(value_type = Option<i64>, minimum = 1, nullable = false, example = 1)]
+    // The example is what the sensor of the examples is created with where the example of a batch was sent before.
+    #[param(value_type = Option<i64>, minimum = 1, nullable = false, example = 3)]
     revision: Option<i64>,
 }
 
