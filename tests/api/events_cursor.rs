@@ -72,6 +72,15 @@ async fn a_last_event_id_that_is_no_cursor_is_400() {
         let answer = service.request("GET", "/events", &headers, "").await.expect(400);
         assert!(answer.problem().detail.contains("Last-Event-ID"), "{id}");
     }
+    let epoch = service.get("/").await.json()["epoch"].clone();
+    let future = format!("{}.999999", epoch.as_str().unwrap());
+    let answer = service
+        .request("GET", "/events", &[stream, ("last-event-id", &future)], "")
+        .await;
+    let detail = answer.expect(400).problem().detail;
+    assert!(detail.starts_with("Last-Event-ID: "), "{detail}");
+    let answer = service.get(&format!("/events?after={future}")).await.expect(400);
+    assert!(answer.problem().detail.starts_with("after: "), "{}", answer.text());
     let twice = [stream, ("last-event-id", FOREIGN), ("last-event-id", FOREIGN)];
     service.request("GET", "/events", &twice, "").await.expect(400);
     service.finish().await;

@@ -145,9 +145,9 @@ async fn answer(
     payload: Payload,
     state: Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
-    let (start, selection) = (query.start(&request)?, query.selection(sensor)?);
+    let ((start, parameter), selection) = (query.start(&request)?, query.selection(sensor)?);
     let reader = state.feed.read_from(start, selection).await;
-    let reader = reader.map_err(|error| unreadable(error, "after", &path, &state))?;
+    let reader = reader.map_err(|error| unreadable(error, parameter, &path, &state))?;
     // The parameter is an order, the header a wish.
     let preferred_wait_s = Preferences::of(request.headers()).wait_s;
     let preferred_wait_s = preferred_wait_s.filter(|_| form == Form::Page && query.wait().is_none());

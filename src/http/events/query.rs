@@ -61,8 +61,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'*');
 
 impl EventsQuery {
-    /// Where to begin.
-    pub(in crate::http) fn start(&self, request: &HttpRequest) -> Result<Start, Problem> {
+    /// Where to begin, and which parameter says so.
+    pub(in crate::http) fn start(&self, request: &HttpRequest) -> Result<(Start, &'static str), Problem> {
         let start = match self.after.as_deref() {
             None => Start::Oldest,
             Some("now") => Start::Now,
@@ -74,11 +74,13 @@ impl EventsQuery {
         // Empty, it says that there is none yet (HTML §9.2.3).
         let given = |id: &&HeaderValue| !id.is_empty();
         let mut ids = request.headers().get_all(LAST_EVENT_ID).filter(given);
-        let Some(id) = ids.next() else { return Ok(start) };
+        let Some(id) = ids.next() else {
+            return Ok((start, "after"));
+        };
         let cursor = id.to_str().ok().and_then(|id| id.trim().parse().ok());
         cursor
             .filter(|_| ids.next().is_none())
-            .map(Start::After)
+            .map(|cursor| (Start::After(cursor), "Last-Event-ID"))
             .ok_or_else(|| malformed("Last-Event-ID: it has to be one cursor, the id of an event"))
     }
 
