@@ -261,6 +261,15 @@ impl Problem {
         }
     }
 
+    /// What is wrong with operations, so that none of them was tried.
+    #[must_use]
+    pub fn not_run(operations: &str, errors: Vec<Fault>) -> Self {
+        Self {
+            detail: format!("the {operations} cannot be run as it stands, and nothing of it was done; see errors"),
+            ..Self::invalid(errors)
+        }
+    }
+
     /// The body does not go with the key that it was sent with.
     #[must_use]
     pub fn key_reused() -> Self {

@@ -206,7 +206,19 @@ async fn what_is_no_batch_is_refused_with_every_fault() {
     for (body, pointers) in cases {
         let refused = batch(&service, &body).await.expect(422);
         assert_eq!(refused.problem().pointers, pointers, "{}", refused.text());
+        assert!(
+            refused.problem().detail.starts_with("the batch cannot be run"),
+            "{}",
+            refused.text()
+        );
     }
+    let read = json!({"operations": [{"method": "GET", "path": "/sensors"}]});
+    let refused = batch(&service, &read).await.expect(422).json();
+    let detail = "must be POST in an operation whose path is /sensors";
+    assert_eq!(
+        refused["errors"],
+        json!([{"pointer": "/operations/0/method", "detail": detail}])
+    );
     for body in ["", "{", "{\"operations\":[],\"operations\":[]}"] {
         service.request("POST", "/batch", &[JSON], body).await.expect(400);
     }

@@ -118,6 +118,11 @@ async fn what_is_no_patch_or_writes_what_is_the_servers_is_refused_with_every_fa
         "/7/value", "/8/path", "/9/path",
     ];
     assert_eq!(refused.pointers, wrong, "{}", refused.document);
+    assert!(
+        refused.detail.starts_with("the JSON Patch cannot be run"),
+        "{}",
+        refused.detail
+    );
     for body in [json!({"value": 1}), json!("x"), json!(null)] {
         assert_eq!(patch(&service, &body).await.expect(422).problem().pointers, [""]);
     }

@@ -254,7 +254,8 @@ struct Asked {
 /// Reads a batch: for each operation what is needed to answer it and what the store is to do; and whether the batch is atomic.
 fn read(body: &Body<Post>, state: &HttpState) -> Result<(Vec<Asked>, Vec<Write>, bool), Problem> {
     let json = body.input().json?;
-    let (operations, atomic) = BatchForm::read(json, &state.links().url("")).map_err(Problem::invalid)?;
+    let (operations, atomic) =
+        BatchForm::read(json, &state.links().url("")).map_err(|faults| Problem::not_run("batch", faults))?;
     let attempts = operations.into_iter().map(|operation| attempt(operation, state));
     let (asked, writes) = attempts.unzip();
     Ok((asked, writes, atomic))

@@ -123,7 +123,12 @@ impl OperationForm {
             }
             _ => return Err(("path", PATHS.to_owned())),
         };
-        let verb = verb.ok_or_else(|| ("method", format!("must be {methods} at {path}")))?;
+        let verb = verb.ok_or_else(|| {
+            (
+                "method",
+                format!("must be {methods} in an operation whose path is {path}"),
+            )
+        })?;
         Ok(Operation {
             verb,
             path: self.path,

@@ -100,10 +100,11 @@ enum Instructions {
 
 impl Instructions {
     fn parse(media_type: &str, body: Json, links: &LinkBase) -> Result<Self, Problem> {
-        let parsed = match media_type {
-            JSON_PATCH => JsonPatch::parse(body).map(|operations| Self::Operations(operations, links.clone())),
-            _ => MergePatch::parse(body).map(Self::Merge),
-        };
-        parsed.map_err(Problem::invalid)
+        match media_type {
+            JSON_PATCH => JsonPatch::parse(body)
+                .map(|operations| Self::Operations(operations, links.clone()))
+                .map_err(|faults| Problem::not_run("JSON Patch", faults)),
+            _ => MergePatch::parse(body).map(Self::Merge).map_err(Problem::invalid),
+        }
     }
 }
