@@ -97,6 +97,33 @@ async fn whoever_sends_the_defaults_of_the_document_gets_what_they_get_without()
     service.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_lists_what_any_request_can_be_refused_with() {
+    let service = Service::start().await;
+    let document = document(&service).await;
+    let (long, large) = ("x".repeat(9_000), "x".repeat(70_000));
+    let header = "x".repeat(33_000);
+    for (name, operation) in operations(&document["paths"]) {
+        let (method, path) = name.split_once(' ').unwrap();
+        let path = path.replace("{sensor}", "nobody").replace("{slug}", "name-taken");
+        let too_long = format!("{path}?{long}");
+        let answers = [
+            service.request(method, &too_long, &[], "").await.expect(414),
+            service.request(method, &path, &[("x", &header)], "").await.expect(431),
+            service
+                .request(method, &path, &[("expect", "a miracle")], "")
+                .await
+                .expect(417),
+            service.request(method, &path, &[], large.clone()).await,
+        ];
+        for answer in answers {
+            let status = answer.status.to_string();
+            assert!(operation["responses"].get(&status).is_some(), "{name}: {status}");
+        }
+    }
+    service.finish().await;
+}
+
 /// The names of the schemas that `schema` refers to.
 fn references(schema: &Value) -> Vec<&str> {
     match schema {

@@ -6,6 +6,8 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
+use crate::http::problem;
+
 /// Adds HEAD where there is GET, and OPTIONS everywhere.
 pub fn add(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
@@ -91,6 +93,7 @@ fn options(path: &str, item: &PathItem) -> Operation {
         .description(Some("Any other method is answered with 405 and the same `Allow`."))
         .response("204", answer);
     let mut operation = operation.build();
+    operation.responses.responses.extend(problem::responses(&[]));
     operation.parameters = in_path(path);
     operation
 }

@@ -10,7 +10,7 @@ use crate::http::problem::{Problem, problem_responses};
 use crate::http::{HttpState, conditional};
 
 problem_responses!(DeleteProblems:
-    NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
+    NOT_FOUND, PRECONDITION_FAILED, BODY_TOO_LARGE, PRECONDITION_REQUIRED, OVERLOADED, OUTCOME_UNKNOWN, UNAVAILABLE, STORAGE_FULL);
 
 /// Delete a sensor
 ///
