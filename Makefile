@@ -122,10 +122,10 @@ need-node:
 openapi-check: need-openapi binary $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
 	$(DEBUG)/sensorcast openapi > target/openapi.yaml
 	$(NPM_TOOLS)/.bin/spectral lint target/openapi.yaml --ruleset tests/openapi/.spectral.yaml --fail-severity hint --verbose
-	for folders in Tags Paths; do \
-		NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service $(DEBUG)/sensorcast \
+	for settings in REQUIRE_IF_MATCH=false REQUIRE_IF_MATCH=true; do for folders in Tags Paths; do \
+		SERVICE_SETTINGS=$$settings NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service $(DEBUG)/sensorcast \
 			sh -c 'node tests/openapi/postman.js "$$SERVICE_URL" "$$0"' $$folders || exit; \
-	done
+	done; done
 
 fuzz-api-short: need-openapi binary $(SCHEMATHESIS) ## Send 5,000 requests that are generated from the OpenAPI document
 	printf '%s\n' 1 2 | xargs -P 2 -I SEED bash -o pipefail -c \

@@ -20,7 +20,7 @@ use crate::config::{Config, MqttConfig};
 use crate::events::{Feed, Relay, RelayStatus};
 use crate::failpoint::pass;
 use crate::http::{
-    self, BatchRoom, Bound, Delivery, Documents, HttpMetrics, HttpState, Listening, PageCache, Readiness, Running,
+    self, BatchRoom, Bound, Documents, HttpMetrics, HttpState, Listening, PageCache, Readiness, Running, Terms,
 };
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
@@ -154,11 +154,10 @@ impl App {
             store: store.clone(),
             readiness: Readiness::default(),
             relay: status,
-            require_if_match: config.http.require_if_match,
             cors_origins: config.http.cors_origins.clone(),
             limits: config.http.limits,
             batch_room: BatchRoom::new(config.http.limits.batch_bytes),
-            delivery: delivery(&config),
+            terms: terms(&config),
             documents: Documents::default(),
             running: Running::default(),
             registry: Arc::new(registry),
@@ -288,12 +287,13 @@ pub fn links(config: &Config) -> LinkBase {
     LinkBase::new(config.http.public_base(), mqtt.public_url.as_str(), &mqtt.topic_prefix)
 }
 
-/// How a service with these settings delivers its events.
+/// What the documents tell of these settings.
 #[must_use]
-pub fn delivery(config: &Config) -> Delivery {
-    Delivery {
+pub fn terms(config: &Config) -> Terms {
+    Terms {
         qos: config.mqtt.qos,
         retain_state: config.mqtt.retain_state,
+        require_if_match: config.http.require_if_match,
     }
 }
 

@@ -68,11 +68,11 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
         }),
         Command::Openapi { json } => {
             let write = if json { http::openapi_json } else { http::openapi_yaml };
-            cli::print(&write(&app::links(&config))?)
+            cli::print(&write(&app::links(&config), app::terms(&config))?)
         }
         Command::Asyncapi { json } => {
             let write = if json { http::asyncapi_json } else { http::asyncapi_yaml };
-            cli::print(&write(&app::links(&config), app::delivery(&config))?)
+            cli::print(&write(&app::links(&config), app::terms(&config))?)
         }
         Command::Health => cli::check_health(config.http.bind),
         Command::Watch { url, mqtt, json } => {

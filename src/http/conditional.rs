@@ -46,7 +46,7 @@ pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 #[must_use]
 pub fn of_write(headers: &HeaderMap, state: &HttpState) -> Precondition {
     Precondition {
-        if_match_required: state.require_if_match,
+        if_match_required: state.terms.require_if_match,
         ..precondition(headers, state.store.epoch(), |_| true)
     }
 }

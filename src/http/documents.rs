@@ -20,10 +20,34 @@ use super::HttpState;
 use super::openapi::{openapi_json, openapi_yaml};
 use super::problem::{self, Problem, problem_responses};
 use crate::wire::link::LinkBase;
-pub use asyncapi::Delivery;
 pub use event_examples::{Example, Examples};
 
 problem_responses!(DocumentProblems:);
+
+/// What the documents tell of the settings, beside what is in the links.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Quality of service of the events: 0, 1 or 2.
+    pub qos: u8,
+    /// Whether the representation of every sensor is retained.
+    pub retain_state: bool,
+    /// Whether a change of an existing sensor has to state which one.
+    pub require_if_match: bool,
+}
+
+impl Terms {
+    const AT_MOST_ONCE: &str = "at most once";
+
+    /// How often an event comes.
+    #[must_use]
+    pub fn how_often(self) -> &'static str {
+        if self.qos == 0 {
+            Self::AT_MOST_ONCE
+        } else {
+            "at least once"
+        }
+    }
+}
 
 /// The documents, each written when it is first asked for: they follow from the settings alone, and take tens of milliseconds. Cheap to
 /// clone.
@@ -64,7 +88,9 @@ fn once(written: &OnceLock<Bytes>, write: impl FnOnce() -> anyhow::Result<String
 )]
 #[route("/openapi.json", method = "GET", method = "HEAD")]
 pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = once(&state.documents.0.openapi_json, || openapi_json(state.links()))?;
+    let document = once(&state.documents.0.openapi_json, || {
+        openapi_json(state.links(), state.terms)
+    })?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
 
@@ -83,7 +109,9 @@ pub async fn json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 )]
 #[route("/openapi.yaml", method = "GET", method = "HEAD")]
 pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = once(&state.documents.0.openapi_yaml, || openapi_yaml(state.links()))?;
+    let document = once(&state.documents.0.openapi_yaml, || {
+        openapi_yaml(state.links(), state.terms)
+    })?;
     Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }
 
@@ -91,16 +119,16 @@ pub async fn yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
 ///
 /// # Errors
 /// When it cannot be written as YAML, which a test excludes.
-pub fn asyncapi_yaml(links: &LinkBase, delivery: Delivery) -> anyhow::Result<String> {
-    Ok(yaml_serde::to_string(&asyncapi::asyncapi(links, delivery)?)?)
+pub fn asyncapi_yaml(links: &LinkBase, terms: Terms) -> anyhow::Result<String> {
+    Ok(yaml_serde::to_string(&asyncapi::asyncapi(links, terms)?)?)
 }
 
 /// The AsyncAPI document as JSON.
 ///
 /// # Errors
 /// When it cannot be written as JSON, which a test excludes.
-pub fn asyncapi_json(links: &LinkBase, delivery: Delivery) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(&asyncapi::asyncapi(links, delivery)?)?)
+pub fn asyncapi_json(links: &LinkBase, terms: Terms) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&asyncapi::asyncapi(links, terms)?)?)
 }
 
 /// The AsyncAPI document as JSON
@@ -118,7 +146,7 @@ pub fn asyncapi_json(links: &LinkBase, delivery: Delivery) -> anyhow::Result<Str
 )]
 #[route("/asyncapi.json", method = "GET", method = "HEAD")]
 pub async fn events_json(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let write = || asyncapi_json(state.links(), state.delivery);
+    let write = || asyncapi_json(state.links(), state.terms);
     let document = once(&state.documents.0.asyncapi_json, write)?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }
@@ -138,7 +166,7 @@ pub async fn events_json(state: Data<HttpState>) -> Result<HttpResponse, Problem
 )]
 #[route("/asyncapi.yaml", method = "GET", method = "HEAD")]
 pub async fn events_yaml(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let write = || asyncapi_yaml(state.links(), state.delivery);
+    let write = || asyncapi_yaml(state.links(), state.terms);
     let document = once(&state.documents.0.asyncapi_yaml, write)?;
     Ok(HttpResponse::Ok().content_type("application/yaml").body(document))
 }

@@ -52,7 +52,7 @@ use crate::events::{Feed, RelayStatus};
 use crate::store::Store;
 use crate::wire::link::LinkBase;
 pub use batch::BatchRoom;
-pub use documents::{Delivery, Documents, asyncapi_json, asyncapi_yaml};
+pub use documents::{Documents, Terms, asyncapi_json, asyncapi_yaml};
 use framing::{Refusals, StrictFraming};
 pub use health::Readiness;
 pub use idempotency::Running;
@@ -74,16 +74,14 @@ pub struct HttpState {
     pub readiness: Readiness,
     /// How the relay is doing.
     pub relay: RelayStatus,
-    /// Whether a change of an existing sensor has to state which one (`REQUIRE_IF_MATCH`).
-    pub require_if_match: bool,
     /// Whose scripts may use the service.
     pub cors_origins: CorsOrigins,
     /// What a client may ask.
     pub limits: HttpLimits,
     /// For the bodies of batches.
     pub batch_room: BatchRoom,
-    /// How the events are delivered, for the AsyncAPI document.
-    pub delivery: Delivery,
+    /// What holds for requests and events by the settings, and is told in the documents.
+    pub terms: Terms,
     /// The contract as documents.
     pub documents: Documents,
     /// The requests with an `Idempotency-Key` that are being done.

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use sensorcast::domain::Cursor;
 use serde_json::{Value, json};
 
 use crate::harness::{Message, Service, Subscriber, Version};
@@ -87,11 +88,16 @@ async fn the_schemas_of_the_events_are_those_of_the_rest_side() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_come_on_the_topics_and_in_the_form_that_the_asyncapi_document_says() {
-    let service = Service::start_with(|config| config.mqtt.topic_prefix = "plant7/".to_owned()).await;
+    let service = Service::start_with(|config| {
+        config.mqtt.topic_prefix = "plant7/".to_owned();
+        config.mqtt.retain_state = true;
+    })
+    .await;
     let document = service.get("/asyncapi.json").await.expect(200).json();
     let address = |channel: &str| document["channels"][channel]["address"].as_str().unwrap();
     let every_sensor = address("sensor").replace("{id}", "+");
     let mut changes = Subscriber::start(Version::V5, service.broker(), &every_sensor).await;
+    let mut marks = Subscriber::start(Version::V5, service.broker(), address("mark")).await;
 
     service.create(&json!({"name": "s1"})).await;
     service.patch("/sensors/s1", &json!({"value": 1})).await.expect(200);
@@ -118,6 +124,15 @@ async fn messages_come_on_the_topics_and_in_the_form_that_the_asyncapi_document_
         names(&payload),
         names(&document["components"]["schemas"]["Presence"]["properties"])
     );
+    let live = marks.next().await;
+    let mut retained = Subscriber::start(Version::V5, service.broker(), address("mark")).await;
+    let mark = retained.next().await;
+    assert_delivered_as_documented(&document, "keepMark", "mark", &mark);
+    assert_eq!(document["components"]["messages"]["mark"]["contentType"], "text/plain");
+    for message in [live, mark] {
+        let cursor = String::from_utf8(message.payload).unwrap();
+        cursor.parse::<Cursor>().expect("a cursor");
+    }
     let last_will = &document["servers"]["broker"]["bindings"]["mqtt"]["lastWill"];
     assert_eq!(last_will["topic"], address("collection"));
     service.finish().await;

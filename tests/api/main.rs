@@ -21,6 +21,7 @@ mod cors;
 mod dates;
 mod delete;
 mod documents;
+mod documents_as_set;
 mod events;
 mod events_cursor;
 mod events_page;

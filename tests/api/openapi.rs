@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::fs;
 
+use sensorcast::http::Terms;
 use sensorcast::wire::link::LinkBase;
 use serde_json::Value;
 
@@ -28,7 +29,12 @@ fn the_committed_document_is_what_the_binary_prints() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.yaml");
     let committed = fs::read_to_string(path).unwrap();
     let links = LinkBase::new("http://localhost:8000", "mqtt://localhost:1883", "");
-    let printed = sensorcast::http::openapi_yaml(&links).unwrap();
+    let terms = Terms {
+        qos: 1,
+        retain_state: false,
+        require_if_match: false,
+    };
+    let printed = sensorcast::http::openapi_yaml(&links, terms).unwrap();
     assert!(
         committed.trim_end() == printed.trim_end(),
         "openapi/openapi.yaml is stale: run make openapi and commit it"

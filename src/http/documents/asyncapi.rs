@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::Terms;
 use super::event_examples::{Example, Examples};
 use super::schemas::{reference_to, schemas_of};
 use crate::wire::attributes::AttributesForm;
@@ -10,33 +11,25 @@ use crate::wire::link::LinkBase;
 use crate::wire::presence::{Presence, PresenceForm};
 use crate::wire::representation::SensorForm;
 
-/// How messages are delivered.
-#[derive(Debug, Clone, Copy)]
-pub struct Delivery {
-    /// Quality of service of the events: 0, 1 or 2.
-    pub qos: u8,
-    /// Whether the representation of every sensor is retained.
-    pub retain_state: bool,
-}
-
 /// The version of the MQTT bindings that all of them are written in.
 const BINDING_VERSION: &str = "0.2.0";
 const MEDIA_TYPE: &str = "application/json";
+const PLAIN_TEXT: &str = "text/plain";
 
 /// The document of a service with these links.
 ///
 /// # Errors
 /// When a schema or an example cannot be written, which a test excludes.
-pub fn asyncapi(links: &LinkBase, delivery: Delivery) -> anyhow::Result<Json> {
+pub fn asyncapi(links: &LinkBase, terms: Terms) -> anyhow::Result<Json> {
     let examples = Examples::new(links)?;
     Ok(json!({
         "asyncapi": "3.0.0",
         "id": links.url("/asyncapi.json"),
-        "info": info(links),
+        "info": info(links, terms),
         "defaultContentType": MEDIA_TYPE,
         "servers": {"broker": server(links, &examples.offline)},
-        "channels": channels(links, delivery),
-        "operations": operations(delivery),
+        "channels": channels(links, terms),
+        "operations": operations(terms),
         "components": {
             "messages": messages(&examples)?,
             "schemas": schemas()?,
@@ -44,13 +37,18 @@ pub fn asyncapi(links: &LinkBase, delivery: Delivery) -> anyhow::Result<Json> {
     }))
 }
 
-fn info(links: &LinkBase) -> Json {
+fn info(links: &LinkBase, terms: Terms) -> Json {
+    let topic = links.topic("sensors/{id}");
+    let (how_often, holes) = match terms.how_often() {
+        often @ Terms::AT_MOST_ONCE => (often, " One that is missing was lost, and can be read from `/events`."),
+        often => (often, ""),
+    };
     json!({
         "title": "sensorcast events",
         "version": env!("CARGO_PKG_VERSION"),
-        "description": "Every change of a sensor, published over MQTT. The path of a sensor's URL is its topic, and one \
-            number, the revision, is both the ETag of a sensor and the number of its event. Events come at least once, in the \
-            order of their revisions; ignore a revision that you already have.",
+        "description": format!("Every change of a sensor, published over MQTT: of `/sensors/{{id}}` on the topic `{topic}`. One \
+            number, the revision, is both the ETag of a sensor and the number of its event. Events come {how_often}, in the \
+            order of their revisions; ignore a revision that you already have.{holes}"),
         "license": {"name": "MIT OR Apache-2.0"},
         "externalDocs": {"description": "The same as a page", "url": links.url("/docs/events")},
         "tags": [{"name": "sensors", "description": "The sensors, and how they change"}],
@@ -86,12 +84,12 @@ fn server(links: &LinkBase, last_will: &Example) -> Json {
     server
 }
 
-fn channels(links: &LinkBase, delivery: Delivery) -> Json {
+fn channels(links: &LinkBase, terms: Terms) -> Json {
     let id = json!({
         "description": "The id of the sensor, a UUID in lower case; `+` in a subscription means every sensor",
         "examples": ["01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90"],
     });
-    let state_setting = if delivery.retain_state { "on" } else { "off" };
+    let state_setting = if terms.retain_state { "on" } else { "off" };
     json!({
         "sensor": {
             "address": links.topic("sensors/{id}"),
@@ -110,7 +108,7 @@ fn channels(links: &LinkBase, delivery: Delivery) -> Json {
             "address": links.topic("sensors"),
             "title": "Head and presence",
             "description": "One retained message: whether the service publishes, and the newest revision, refreshed \
-                within 5 seconds of a change. A subscriber that has an older revision has missed events. As the Last \
+                every 5 seconds, and sooner after a change. A subscriber that has an older revision has missed events. As the Last \
                 Will, the broker puts `offline` here when it loses the service, with the revision at the time of the \
                 connect: while the service is not `online`, only the log tells what is missing.",
             "servers": [{"$ref": "#/servers/broker"}],
@@ -126,10 +124,19 @@ fn channels(links: &LinkBase, delivery: Delivery) -> Json {
             "parameters": {"id": id},
             "messages": {"state": {"$ref": "#/components/messages/state"}},
         },
+        "mark": {
+            "address": links.topic("sensors/state/relayed"),
+            "title": "Mark of the states",
+            "description": format!("Only when the service runs with `MQTT_RETAIN_STATE=true`; on this service it is \
+                {state_setting}. One retained message, by which the service finds out what this broker has of the states; \
+                it has no meaning for others."),
+            "servers": [{"$ref": "#/servers/broker"}],
+            "messages": {"mark": {"$ref": "#/components/messages/mark"}},
+        },
     })
 }
 
-fn operations(delivery: Delivery) -> Json {
+fn operations(terms: Terms) -> Json {
     let operation = |channel: &str, title: &str, summary: &str, messages: &[&str], qos: u8, retain: bool| {
         let messages: Vec<_> = messages
             .iter()
@@ -151,13 +158,13 @@ fn operations(delivery: Delivery) -> Json {
             "Announce a change",
             "Follows every POST, PUT, PATCH and DELETE that changes a sensor",
             &["created", "modified", "deleted"],
-            delivery.qos,
+            terms.qos,
             false,
         ),
         "announcePresence": operation(
             "collection",
             "Announce head and presence",
-            "At the start, at the end, and within 5 seconds of a change",
+            "At the start, at the end, every 5 seconds, and sooner after a change",
             &["presence"],
             Presence::QOS,
             true,
@@ -167,7 +174,15 @@ fn operations(delivery: Delivery) -> Json {
             "Keep the state",
             "After every change, when `MQTT_RETAIN_STATE=true`",
             &["state"],
-            delivery.qos,
+            terms.qos,
+            true,
+        ),
+        "keepMark": operation(
+            "mark",
+            "Keep the mark",
+            "Once the broker has every state up to it, and no more than once a second; only with `MQTT_RETAIN_STATE=true`",
+            &["mark"],
+            Presence::QOS,
             true,
         ),
     })
@@ -214,7 +229,20 @@ fn messages(examples: &Examples) -> anyhow::Result<Json> {
             &reference_to::<SensorForm>(),
             &[&examples.state],
         )?,
+        "mark": mark(&examples.mark),
     }))
+}
+
+/// The one message that is not JSON; on the wire nothing says what it is.
+fn mark(example: &Example) -> Json {
+    json!({
+        "name": "Mark",
+        "title": "Mark",
+        "summary": "The cursor of the last event whose state, like that of every event before it, the broker was given.",
+        "contentType": PLAIN_TEXT,
+        "payload": {"type": "string", "pattern": "^[a-z2-7]{8}[.](0|[1-9][0-9]{0,17})$"},
+        "examples": [{"name": example.name, "summary": example.summary, "payload": example.payload}],
+    })
 }
 
 fn message(title: &str, summary: &str, payload: &Json, examples: &[&Example]) -> anyhow::Result<Json> {

@@ -44,6 +44,8 @@ pub struct Examples {
     pub offline: Example,
     /// What is retained of a sensor.
     pub state: Example,
+    /// What is retained beside the states.
+    pub mark: Example,
 }
 
 const SENSOR: &str = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90";
@@ -84,6 +86,7 @@ impl Examples {
                 PresenceStatus::Offline,
             ),
             state,
+            mark: story.mark(),
         })
     }
 
@@ -98,6 +101,7 @@ impl Examples {
             &self.online,
             &self.offline,
             &self.state,
+            &self.mark,
         ];
         all.into_iter().find(|example| example.name == name)
     }
@@ -247,6 +251,15 @@ impl<'a> Story<'a> {
             summary,
             attributes: None,
             payload: String::from_utf8_lossy(&presence.to_json()).into_owned(),
+        }
+    }
+
+    fn mark(&self) -> Example {
+        Example {
+            name: "mark",
+            summary: "When nothing is missing",
+            attributes: None,
+            payload: self.head.to_string(),
         }
     }
 

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
+use super::Terms;
 use super::event_examples::{Example, Examples};
 use super::indent::indented;
 use super::layout::{paragraphs, words};
@@ -13,7 +14,7 @@ const SHOWN_ABOVE: &[&str] = &["Event", "EventAttributes", "Presence", "SensorPr
 
 /// What stands on the page. `examples` are those of the document, in the order of their bytes.
 #[must_use]
-pub fn content(document: &Json, examples: &Examples) -> Markup {
+pub fn content(document: &Json, examples: &Examples, terms: Terms) -> Markup {
     html! {
         h1 { "Events" }
         p.lead { (text(&document["info"]["description"])) }
@@ -22,8 +23,8 @@ pub fn content(document: &Json, examples: &Examples) -> Markup {
             a href="../asyncapi.json" { "asyncapi.json" } ", " a href="../asyncapi.yaml" { "asyncapi.yaml" } "."
         }
         (broker(document))
-        (subscribe(document))
-        @for key in ["sensor", "collection", "state"] {
+        (subscribe(document, terms))
+        @for key in ["sensor", "collection", "state", "mark"] {
             (channel(document, key, examples))
         }
         h2 #user-properties { "MQTT 5 properties" }
@@ -58,7 +59,7 @@ fn broker(document: &Json) -> Markup {
     }
 }
 
-fn subscribe(document: &Json) -> Markup {
+fn subscribe(document: &Json, terms: Terms) -> Markup {
     let server = &document["servers"]["broker"];
     let topic = |key: &str| str(&document["channels"][key]["address"]).replace("{id}", "+");
     let command = |options: &str, topic: &str| {
@@ -75,15 +76,15 @@ fn subscribe(document: &Json) -> Markup {
     };
     let commands = [
         (
-            "Every change of every sensor, at least once:",
+            format!("Every change of every sensor, {}:", terms.how_often()),
             command("-q 1 -v", &topic("sensor")),
         ),
         (
-            "The same with the MQTT 5 user properties before the payload:",
+            "The same with the MQTT 5 user properties before the payload:".to_owned(),
             command("-V mqttv5 -q 1 -F '%t %P %p'", &topic("sensor")),
         ),
         (
-            "Head and presence, which is there at once:",
+            "Head and presence, which is there at once:".to_owned(),
             command("-q 1", &topic("collection")),
         ),
     ];
@@ -91,6 +92,14 @@ fn subscribe(document: &Json) -> Markup {
         h2 { "Subscribe" }
         @for (what, command) in &commands {
             @if let Some(command) = command { p { (what) } pre { code { (command) } } }
+        }
+        @if commands.iter().all(|(_, command)| command.is_none()) {
+            p {
+                "This broker is reached through WebSockets: connect a client that can do that, MQTT.js or Paho for example, to "
+                code { (str(&server["protocol"])) "://" (str(&server["host"])) (str(&server["pathname"])) } ", and subscribe to "
+                code { (topic("sensor")) } " for every change of every sensor, " (terms.how_often()) ", or to "
+                code { (topic("collection")) } " for head and presence, which is there at once."
+            }
         }
         p {
             "To keep an exact copy: subscribe to " code { (topic("sensor")) } " and hold what comes; read all pages of "
@@ -106,7 +115,7 @@ fn channel(document: &Json, key: &str, examples: &Examples) -> Markup {
     let operations = object(&document["operations"])
         .map(|(_, operation)| operation)
         .filter(|operation| operation["channel"]["$ref"] == own.as_str());
-    let order = ["created", "modified", "deleted", "presence", "state"];
+    let order = ["created", "modified", "deleted", "presence", "state", "mark"];
     html! {
         h2 id=(key) { (str(&channel["title"])) }
         p.topic { code { (str(&channel["address"])) } }
@@ -130,7 +139,7 @@ fn message(document: &Json, message: &Json, examples: &Examples) -> Markup {
         section.message {
             h3 { (str(&message["title"])) }
             (paragraphs(str(&message["summary"])))
-            (table(document, &message["payload"], "Member"))
+            (payload(document, &message["payload"]))
             @if message.get("headers").is_some() {
                 p { "With " a href="#user-properties" { "user properties" } "." }
             }
@@ -152,10 +161,17 @@ fn example_of(example: &Example, is_open: bool) -> Markup {
 }
 
 fn schema_section(document: &Json, name: &str, schema: &Json) -> Markup {
-    let has_members = members(document, schema).next().is_some();
     html! {
         h3 id={ "schema-" (name) } { (name) }
         @if let Some(description) = schema["description"].as_str() { (paragraphs(description)) }
+        (payload(document, schema))
+    }
+}
+
+/// Its members; without any, its type.
+fn payload(document: &Json, schema: &Json) -> Markup {
+    let has_members = members(document, schema).next().is_some();
+    html! {
         @if has_members { (table(document, schema, "Member")) } @else { p { (type_of(schema)) } }
     }
 }

@@ -9,9 +9,11 @@ use maud::{Markup, html};
 use super::super::HttpState;
 use super::super::allow::allow;
 use super::super::problem::{self, KINDS, Problem};
+use super::Terms;
 use super::event_examples::Examples;
 use super::layout::{page, words};
 use super::{asyncapi, events_page, swagger, unwritable};
+use crate::wire::link::LinkBase;
 
 /// Adds the pages, which are no operations of the document.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -32,17 +34,23 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 #[route("/docs", method = "GET", method = "HEAD")]
 async fn overview(state: Data<HttpState>) -> HttpResponse {
-    page("", "Documentation", &overview_content(&state.links().url("")))
+    page("", "Documentation", &overview_content(state.links(), state.terms))
 }
 
-fn overview_content(base: &str) -> Markup {
+fn overview_content(links: &LinkBase, terms: Terms) -> Markup {
+    let base = links.url("");
+    let tag = if terms.require_if_match {
+        " -H 'If-Match: *'"
+    } else {
+        ""
+    };
     let mut kinds = KINDS.to_vec();
     kinds.sort_by_key(|kind| kind.status);
     html! {
         h1 { "sensorcast" }
         p.lead {
             "REST holds the state of sensors, MQTT carries every change of it: a sensor lives at "
-            code { "/sensors/{id}" } ", and its changes are announced on the topic " code { "sensors/{id}" } "."
+            code { "/sensors/{id}" } ", and its changes are announced on the topic " code { (links.topic("sensors/{id}")) } "."
         }
         div.cards {
             a.card href="docs/rest/" {
@@ -58,7 +66,7 @@ fn overview_content(base: &str) -> Markup {
         p { "Create a sensor and report a value; a subscriber to the events sees both." }
         pre { code {
             "curl " (base) "/sensors -H 'Content-Type: application/json' \\\n     -d '{\"name\": \"boiler-temp\", \"unit\": \"Cel\"}'\n\n"
-            "curl -X PATCH " (base) "/sensors/boiler-temp -H 'Content-Type: application/merge-patch+json' \\\n     -d '{\"value\": 21.5}'"
+            "curl -X PATCH " (base) "/sensors/boiler-temp" (tag) " -H 'Content-Type: application/merge-patch+json' \\\n     -d '{\"value\": 21.5}'"
         } }
         h2 { "For programs" }
         table { tbody {
@@ -81,9 +89,13 @@ fn overview_content(base: &str) -> Markup {
 
 #[route("/docs/events", method = "GET", method = "HEAD")]
 async fn events(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let document = asyncapi::asyncapi(state.links(), state.delivery).map_err(|error| unwritable(&error))?;
+    let document = asyncapi::asyncapi(state.links(), state.terms).map_err(|error| unwritable(&error))?;
     let examples = Examples::new(state.links()).map_err(|error| unwritable(&error))?;
-    Ok(page("../", "Events", &events_page::content(&document, &examples)))
+    Ok(page(
+        "../",
+        "Events",
+        &events_page::content(&document, &examples, state.terms),
+    ))
 }
 
 #[route("/docs/style.css", method = "GET", method = "HEAD")]

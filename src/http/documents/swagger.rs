@@ -58,7 +58,7 @@ fn content() -> Markup {
 /// The OpenAPI document for Swagger UI.
 #[route("/docs/rest/openapi.json", method = "GET", method = "HEAD")]
 async fn document(state: Data<HttpState>) -> Result<HttpResponse, Problem> {
-    let write = || openapi_json_to_try_out(state.links());
+    let write = || openapi_json_to_try_out(state.links(), state.terms);
     let document = once(&state.documents.0.to_try_out, write)?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }

@@ -1,5 +1,6 @@
 //! The OpenAPI document: what the operations say of themselves, completed with what holds for all of them.
 
+mod as_set;
 mod examples;
 mod headers;
 mod links;
@@ -13,7 +14,7 @@ use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::{OpenApi, ServerBuilder};
 use utoipa_actix_web::AppExt;
 
-use super::documents::Examples;
+use super::documents::{Examples, Terms};
 use super::problem::{self, KINDS, ProblemForm};
 use super::routes;
 use crate::wire::event::EventForm;
@@ -38,11 +39,11 @@ use crate::wire::link::LinkBase;
 )]
 struct Frame;
 
-/// The OpenAPI document of a service with these links.
+/// The OpenAPI document of a service with these links and settings.
 ///
 /// # Errors
 /// When an example cannot be made, which a test excludes.
-pub fn openapi(links: &LinkBase) -> anyhow::Result<OpenApi> {
+pub fn openapi(links: &LinkBase, terms: Terms) -> anyhow::Result<OpenApi> {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Frame::openapi())
@@ -52,38 +53,46 @@ pub fn openapi(links: &LinkBase) -> anyhow::Result<OpenApi> {
     document.security = Some(Vec::new());
     document.servers = Some(vec![ServerBuilder::new().url(links.url("")).build()]);
     let events = Examples::new(links)?;
-    document.webhooks = Some(webhooks::webhooks(&events)?);
+    document.webhooks = Some(webhooks::webhooks(&events, links, terms)?);
     self::links::add(&mut document);
     methods::add(&mut document);
     headers::add(&mut document, links);
     examples::add(&mut document, &events, links)?;
+    as_set::name_topic(&mut document, links);
+    if terms.require_if_match {
+        as_set::require_if_match(&mut document);
+    }
     add_problems(&mut document, links);
     Ok(document)
 }
 
-/// The document as YAML, for a service with these links.
+/// The document as YAML, for a service with these links and settings.
 ///
 /// # Errors
 /// When it cannot be written as YAML, which a test excludes.
-pub fn openapi_yaml(links: &LinkBase) -> anyhow::Result<String> {
-    Ok(openapi(links)?.to_yaml()?)
+pub fn openapi_yaml(links: &LinkBase, terms: Terms) -> anyhow::Result<String> {
+    Ok(openapi(links, terms)?.to_yaml()?)
 }
 
-/// The document as JSON, for a service with these links.
+/// The document as JSON, for a service with these links and settings.
 ///
 /// # Errors
 /// When it cannot be written as JSON, which a test excludes.
-pub fn openapi_json(links: &LinkBase) -> anyhow::Result<String> {
-    Ok(openapi(links)?.to_pretty_json()?)
+pub fn openapi_json(links: &LinkBase, terms: Terms) -> anyhow::Result<String> {
+    Ok(openapi(links, terms)?.to_pretty_json()?)
 }
 
-/// The document as JSON, for the Swagger UI of a service with these links.
+/// The document as JSON, for the Swagger UI of a service with these links and settings.
 ///
 /// # Errors
 /// When it cannot be written as JSON, which a test excludes.
-pub fn openapi_json_to_try_out(links: &LinkBase) -> anyhow::Result<String> {
-    let mut document = openapi(links)?;
+pub fn openapi_json_to_try_out(links: &LinkBase, terms: Terms) -> anyhow::Result<String> {
+    let mut document = openapi(links, terms)?;
     to_try_out::adapt(&mut document)?;
+    if terms.require_if_match {
+        // It is not left empty, also where it need not be there.
+        as_set::require_if_match(&mut document);
+    }
     Ok(document.to_json()?)
 }
 

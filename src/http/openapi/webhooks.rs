@@ -8,15 +8,20 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Ref, Required};
 
 use crate::domain::ChangeKind;
-use crate::http::documents::{Example, Examples};
+use crate::http::documents::{Example, Examples, Terms};
+use crate::wire::link::LinkBase;
 
 /// One webhook an event, named as `event` names it.
 ///
 /// # Errors
 /// When an example is no JSON, which a test excludes.
-pub fn webhooks(examples: &Examples) -> serde_json::Result<Paths> {
+pub fn webhooks(examples: &Examples, links: &LinkBase, terms: Terms) -> serde_json::Result<Paths> {
+    let (topic, how_often) = (links.topic("sensors/{id}"), terms.how_often());
     let webhook = |kind, example: &Example, published| {
         let event: &str = ChangeKind::as_str(kind);
+        let published = format!(
+            "Published on the MQTT topic `{topic}`, {how_often} and in the order of the revisions. {published}"
+        );
         Ok((
             event,
             webhook(event, serde_json::from_str(&example.payload)?, published),
@@ -42,7 +47,7 @@ pub fn webhooks(examples: &Examples) -> serde_json::Result<Paths> {
         .build())
 }
 
-fn webhook(event: &str, example: Json, published: &str) -> PathItem {
+fn webhook(event: &str, example: Json, description: String) -> PathItem {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Event")))
         .example(Some(example))
@@ -57,9 +62,7 @@ fn webhook(event: &str, example: Json, published: &str) -> PathItem {
         .tag("events")
         .operation_id(Some(format!("{event}Event")))
         .summary(Some(format!("A sensor was {event}")))
-        .description(Some(format!(
-            "Published on the MQTT topic `sensors/{{id}}`, at least once and in the order of the revisions. {published}"
-        )))
+        .description(Some(description))
         .request_body(Some(body.build()))
         .response("204", nothing);
     PathItem::new(HttpMethod::Post, operation)
