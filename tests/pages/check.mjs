@@ -11,6 +11,7 @@ import { PUBLIC_URL, startService } from './service.mjs';
 const [binary, folder] = process.argv.slice(2).map((path) => resolve(path));
 const WIDE = { width: 1280, height: 900 };
 const NARROW = { width: 390, height: 844 };
+const NARROWEST = { width: 320, height: 640 };
 const FLAGS = [
   '--disable-gpu',
   '--disable-quic',
@@ -87,18 +88,32 @@ async function execute(page, operation) {
   return { status, body: await answer.locator('.response-col_description').innerText() };
 }
 
+/** Enters the filter by metadata as the page tells it, and sees that it was one. */
+async function checkMetadataFilter(page) {
+  await page.request.post(new URL('/sensors', page.url()).href, { data: { name: 'found', metadata: { room: 'cellar' } } });
+  const row = sectionOf(page, 'listSensors').locator('tr[data-param-name="metadata"]');
+  const told = (await row.locator('.renderedMarkdown').innerText()).split('For example').at(-1).trim();
+  for (const [entered, finds] of [[told, true], [told.replace('cellar', 'attic'), false]]) {
+    await row.locator('textarea').fill(entered);
+    const { status, body } = await execute(page, 'listSensors');
+    check(`the filter ${entered}`, status === '200' && body.includes('"name": "found"') === finds, `${status} ${body}`);
+  }
+  await row.locator('textarea').fill('{}');
+}
+
 const toggle = (page, operation) => sectionOf(page, operation).locator('.opblock-summary-control').click();
 
 /** Tries everything out on a new service, from top to bottom and with nothing entered. */
-async function checkTryingOut(page) {
-  const operations = await operationsOf(page, TAGS);
-  check('there are operations', operations.length > 10, operations.join());
+async function checkTryingOut(page, tags) {
+  const operations = await operationsOf(page, tags);
+  check('there are operations', operations.length >= 10, operations.join());
   const shown = { listSensors: 'boiler-temp', listEvents: 'created', listSensorEvents: 'created', readSensor: 'boiler-temp' };
   for (const operation of operations) {
     await toggle(page, operation);
     const { status, body } = await execute(page, operation);
     check(`${operation} as it stands`, status.startsWith('2'), `${status} ${body}`);
     check(`${operation} shows something`, body.includes(shown[operation] ?? ''), body);
+    if (operation === 'listSensors') await checkMetadataFilter(page);
     if (operation === 'createSensor') {
       const again = await execute(page, operation);
       check('what is sent again is another request', again.status === '409', again.status);
@@ -114,15 +129,15 @@ async function checkTryingOut(page) {
   }
 }
 
-async function checkSwaggerUi(browser, address) {
+async function checkSwaggerUi(browser, address, tags, name) {
   const tab = await openTab(browser);
   await tab.page.goto(`${address}/docs/rest`);
   check('/docs/rest leads to a folder', tab.page.url() === `${address}/docs/rest/`, tab.page.url());
   check('/docs/rest/ has a title of ours', (await tab.page.title()) === 'REST · sensorcast', await tab.page.title());
   await tab.page.locator('.opblock').first().waitFor();
-  await tab.page.screenshot({ path: join(folder, 'rest.png'), fullPage: true });
-  await checkTryingOut(tab.page);
-  await tab.page.screenshot({ path: join(folder, 'rest-tried-out.png'), fullPage: true });
+  await tab.page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  await checkTryingOut(tab.page, tags);
+  await tab.page.screenshot({ path: join(folder, `${name}-tried-out.png`), fullPage: true });
   // Chromium tells of the 409 that was meant.
   tab.errors = tab.errors.filter((error) => !error.includes('409'));
   checkQuiet(tab, new URL(address).host);
@@ -139,6 +154,43 @@ async function checkSwaggerUiOnATelephone(browser, address) {
   await tab.page.context().close();
 }
 
+async function checkSwaggerUiInTheDark(browser, address) {
+  const tab = await openTab(browser, { colorScheme: 'dark' });
+  await tab.page.goto(`${address}/docs/rest/`);
+  await tab.page.locator('.opblock').first().waitFor();
+  await tab.page.screenshot({ path: join(folder, 'rest-dark.png') });
+  await toggle(tab.page, 'patchSensor');
+  await execute(tab.page, 'patchSensor');
+  const [paper, ...inks] = await tab.page.evaluate(() => {
+    const brightness = (colour) => colour.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
+    const texts = ['.opblock-tag', '.header-col', '.examples-select__section-label'];
+    const colours = texts.map((text) => getComputedStyle(document.querySelector(text)).color);
+    return [getComputedStyle(document.documentElement).backgroundColor, ...colours].map(brightness);
+  });
+  const isDark = paper < 200 && inks.every((ink) => ink > 500);
+  check('/docs/rest/ is dark where the other pages are, and its text is not', isDark, `${paper} ${inks}`);
+  await sectionOf(tab.page, 'patchSensor').screenshot({ path: join(folder, 'rest-dark-open.png') });
+  await tab.page.emulateMedia({ colorScheme: 'light' });
+  // When it does not follow the system, this fails in the end.
+  await tab.page.waitForFunction(() => !document.documentElement.classList.contains('dark-mode'));
+  // The sensor is deleted when everything was tried out.
+  tab.errors = tab.errors.filter((error) => !error.includes('404'));
+  checkQuiet(tab, new URL(address).host);
+  await tab.page.context().close();
+}
+
+/** Without its scripts the page says where the same is found. */
+async function checkSwaggerUiWithoutScripts(browser, address) {
+  const tab = await openTab(browser);
+  await tab.page.route('**/*.js', (route) => route.abort());
+  await tab.page.goto(`${address}/docs/rest/`);
+  const link = tab.page.getByRole('link', { name: 'openapi.yaml' });
+  check('a page without its scripts says so', await link.isVisible());
+  check('and leads to the document', (await link.evaluate(({ href }) => href)) === `${address}/openapi.yaml`);
+  await tab.page.screenshot({ path: join(folder, 'rest-without-scripts.png') });
+  await tab.page.context().close();
+}
+
 async function checkLinks(links, address) {
   const own = new Set(links.map((link) => link.replace(PUBLIC_URL, address).split('#')[0]));
   for (const link of own) {
@@ -149,6 +201,7 @@ async function checkLinks(links, address) {
 
 await mkdir(folder, { recursive: true });
 const service = await startService(binary);
+const careful = await startService(binary, { REQUIRE_IF_MATCH: 'true' });
 // No name is known to it, so that whatever it would load from elsewhere fails.
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
@@ -163,13 +216,18 @@ try {
     ...(await checkPage(browser, address, '/problems/name-taken', 'problem')),
   ];
   await checkPage(browser, address, '/docs', 'overview-dark', { colorScheme: 'dark' });
-  await checkPage(browser, address, '/docs', 'overview-narrow', { viewport: NARROW });
+  await checkPage(browser, address, '/docs', 'overview-narrow', { viewport: NARROWEST });
+  await checkPage(browser, address, '/docs/events', 'events-narrow', { viewport: NARROWEST });
   await checkPage(browser, address, '/docs/events', 'events-dark-narrow', { viewport: NARROW, colorScheme: 'dark' });
-  await checkSwaggerUi(browser, address);
+  await checkSwaggerUi(browser, address, TAGS, 'rest');
+  await checkSwaggerUiInTheDark(browser, address);
+  await checkSwaggerUiWithoutScripts(browser, address);
+  await checkSwaggerUi(browser, careful.address, ['sensors'], 'rest-careful');
   await checkSwaggerUiOnATelephone(browser, address);
   await checkLinks(links, address);
 } finally {
   await browser.close();
   await service.stop();
+  await careful.stop();
 }
 console.log(`pages: ${checks} checks passed; screenshots in ${folder}`);

@@ -10,11 +10,11 @@ import { createInterface } from 'node:readline';
 
 export const PUBLIC_URL = 'http://sensors.example:8000/api';
 
-export async function startService(binary) {
+export async function startService(binary, settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'sensorcast-pages-'));
   const child = spawn(binary, ['serve'], {
     cwd: folder,
-    env: { HTTP_BIND: '127.0.0.1:0', MQTT_BIND: '127.0.0.1:0', PUBLIC_URL, RUST_LOG: 'warn' },
+    env: { HTTP_BIND: '127.0.0.1:0', MQTT_BIND: '127.0.0.1:0', PUBLIC_URL, RUST_LOG: 'warn', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   for await (const line of createInterface({ input: child.stdout })) {

@@ -69,11 +69,11 @@ fn overview_content(links: &LinkBase, terms: Terms) -> Markup {
             "curl -X PATCH " (base) "/sensors/boiler-temp" (tag) " -H 'Content-Type: application/merge-patch+json' \\\n     -d '{\"value\": 21.5}'"
         } }
         h2 { "For programs" }
-        table { tbody {
+        div.scroll { table { tbody {
             tr { td { "REST, as OpenAPI 3.1" } td { a href="openapi.json" { "openapi.json" } } td { a href="openapi.yaml" { "openapi.yaml" } } }
             tr { td { "Events, as AsyncAPI 3.0" } td { a href="asyncapi.json" { "asyncapi.json" } } td { a href="asyncapi.yaml" { "asyncapi.yaml" } } }
             tr { td { "How the service is doing" } td { a href="health/ready" { "health/ready" } } td { a href="metrics" { "metrics" } } }
-        } }
+        } } }
         h2 { "When something is refused" }
         p { "Every error is a problem document (RFC 9457); its " code { "type" } " is one of these pages." }
         div.scroll { table {

@@ -7,6 +7,12 @@ const place = (operation) => {
   return method === 'post' && path === '/sensors' ? 0 : 1;
 };
 
+// Swagger UI has dark colours, but looks only at what it remembers of its own switch.
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const follow = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', follow);
+follow();
+
 SwaggerUIBundle({
   dom_id: '#swagger-ui',
   url: 'openapi.json',

@@ -19,6 +19,9 @@ use super::{layout, once};
 
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// What the dark colours of Swagger UI leave as dark as the paper.
+const LEFT_DARK: &str =
+    "html.dark-mode .swagger-ui :is(.header-col, .examples-select__section-label) { color: #b5bac9; }";
 /// Long enough for a visit; after that one request tells that nothing has changed.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("max-age=3600");
 
@@ -40,6 +43,7 @@ async fn page() -> HttpResponse {
                 (layout::head("REST"))
                 link rel="stylesheet" href="swagger-ui.css";
                 link rel="stylesheet" href="index.css";
+                style { (LEFT_DARK) }
             }
             body { (content()) }
         }
@@ -48,8 +52,12 @@ async fn page() -> HttpResponse {
 
 fn content() -> Markup {
     html! {
-        div #swagger-ui {}
-        noscript { "This page needs scripts; " a href="../../openapi.yaml" { "openapi.yaml" } " says the same." }
+        // Swagger UI puts itself in the place of the words; they are all that there is when its scripts are switched off or lost.
+        div #swagger-ui {
+            p style="margin: 2rem; font-family: sans-serif" {
+                "This page is shown by scripts, which have not come yet; " a href="../../openapi.yaml" { "openapi.yaml" } " says the same."
+            }
+        }
         script src="swagger-ui-bundle.js" {}
         script src="swagger.js" {}
     }

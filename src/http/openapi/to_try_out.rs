@@ -39,7 +39,7 @@ fn leave_empty(parameter: &mut RefOr<Parameter>) -> serde_json::Result<()> {
     let form = serde_json::to_value(&*parameter)?;
     let (entered, told) = match form.get("example") {
         // Without any it would make up members.
-        Some(Json::Object(members)) => (Some(json!({})), members.iter().map(pair).collect::<Vec<_>>().join("&")),
+        Some(members @ Json::Object(_)) => (Some(json!({})), text(members)),
         example => (None, example.map(text).unwrap_or_default()),
     };
     let mut description = parameter.description.clone().unwrap_or_default();
@@ -51,11 +51,7 @@ fn leave_empty(parameter: &mut RefOr<Parameter>) -> serde_json::Result<()> {
     Ok(())
 }
 
-fn pair((name, value): (&String, &Json)) -> String {
-    format!("{name}={}", text(value))
-}
-
-/// As it stands in a request.
+/// As it is entered: an object as JSON, of which Swagger UI makes parameters.
 fn text(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
