@@ -1,6 +1,7 @@
 //! What clients do to the built-in broker is in the metrics, and in the log for once and not as often as they do it.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
@@ -59,6 +60,13 @@ impl World {
         lines.map(str::to_owned).collect()
     }
 
+    /// How many files the service may have open from now on; those that it has stay open.
+    fn may_open(&self, files: u32) {
+        let words = [format!("--pid={}", self.service.id()), format!("--nofile={files}:")];
+        let limited = Command::new("prlimit").args(words).status();
+        assert!(limited.expect("prlimit").success());
+    }
+
     fn client(&self, id: &str) -> (AsyncClient, EventLoop) {
         let mut options = MqttOptions::new(id, self.broker.ip().to_string(), self.broker.port());
         options.set_keep_alive(Duration::from_mins(1));
@@ -109,6 +117,22 @@ async fn packets_over_the_limit_are_counted_and_few_lines() {
     world.reaches("connections_failed_total", TIMES).await;
     let lines = world.lines("ended with an error");
     assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_for_which_no_file_may_be_open_is_told_and_waits() {
+    let world = World::start().await;
+    world.may_open(3);
+    let (_client, mut connection) = world.client("late");
+    let told = || world.lines("the built-in broker cannot accept connections");
+    let is_told = eventually("it is told", async || !told().is_empty());
+    tokio::select! {
+        event = connection.poll() => panic!("{event:?}"),
+        () = is_told => {}
+    }
+    world.may_open(200);
+    connection.poll().await.unwrap();
+    assert_eq!(told().len(), 1, "{:?}", told());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Takes the connections of clients in the place of the library, whose own door leaves nothing between a client and it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +58,10 @@ impl Door {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, address)) => self.admit(stream, address, &mut clients).await,
-                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                    Err(cause) => {
+                        self.tell_failed_accept(&cause);
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 },
                 Some(_) = clients.join_next() => {}
                 () = stop.cancelled() => break,
@@ -66,6 +70,12 @@ impl Door {
         drop(listener);
         let _ = self.end.send(());
         while clients.join_next().await.is_some() {}
+    }
+
+    fn tell_failed_accept(&self, cause: &io::Error) {
+        if let Some(count) = self.guard.numbers.accepts_failed.one_more() {
+            warn!(count, %cause, "the built-in broker cannot accept connections: those that come wait");
+        }
     }
 
     async fn admit(&self, stream: TcpStream, address: SocketAddr, clients: &mut JoinSet<()>) {

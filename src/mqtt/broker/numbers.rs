@@ -17,6 +17,8 @@ pub(super) struct Numbers {
     pub(super) publishes_refused: Count,
     pub(super) impostors_refused: Count,
     pub(super) connections_failed: Count,
+    /// Times that the system had no connection to give.
+    pub(super) accepts_failed: Count,
     /// Connections that were made while many clients were connected.
     pub(super) in_a_crowd: Count,
 }
