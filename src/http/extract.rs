@@ -387,7 +387,7 @@ pub async fn read_body<T: BodyType>(
             taken: PhantomData,
         }),
         Err(problem) => match timeout(REFUSED_BODY_TIMEOUT, bytes).await {
-            Ok(Err(of_size)) => Err(of_size),
+            Ok(Err(of_body)) => Err(of_body),
             Ok(Ok(_)) | Err(_) => Err(problem),
         },
     }
