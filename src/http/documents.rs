@@ -24,7 +24,7 @@ pub use event_examples::{Example, Examples};
 
 problem_responses!(DocumentProblems:);
 
-/// What the documents tell of the settings, beside what is in the links.
+/// The settings that clients have to know, beside what is in the links: the documents tell them.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// Quality of service of the events: 0, 1 or 2.
@@ -36,13 +36,11 @@ pub struct Terms {
 }
 
 impl Terms {
-    const AT_MOST_ONCE: &str = "at most once";
-
-    /// How often an event comes.
+    /// How surely an event comes. At quality of service 0 one can be lost, and after a crash one can come again.
     #[must_use]
-    pub fn how_often(self) -> &'static str {
+    pub fn how_surely(self) -> &'static str {
         if self.qos == 0 {
-            Self::AT_MOST_ONCE
+            "without a guarantee"
         } else {
             "at least once"
         }

@@ -1,7 +1,7 @@
 //! The log, a piece at a time.
 //!
-//! A piece is cut here and nowhere else, event by event, wherever it comes from: what it has no room for is not read, but for the 50
-//! rows that sqlx reads ahead.
+//! A piece is cut here and nowhere else, event by event, wherever it comes from: what it has no room for is not read, but for the row
+//! that tells that there is more, and the 50 that sqlx reads ahead.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;

@@ -35,8 +35,8 @@ async fn what_stands_before_every_topic_stands_before_those_that_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_quality_of_service_0_nobody_is_promised_every_event() {
     for (qos, promised, other) in [
-        (0, "at most once", "at least once"),
-        (1, "at least once", "at most once"),
+        (0, "without a guarantee", "at least once"),
+        (1, "at least once", "without a guarantee"),
     ] {
         let service = Service::start_with(|config| config.mqtt.qos = qos).await;
         for path in ["/docs/events", "/openapi.json", "/asyncapi.json"] {

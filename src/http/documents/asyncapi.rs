@@ -39,16 +39,13 @@ pub fn asyncapi(links: &LinkBase, terms: Terms) -> anyhow::Result<Json> {
 
 fn info(links: &LinkBase, terms: Terms) -> Json {
     let topic = links.topic("sensors/{id}");
-    let (how_often, holes) = match terms.how_often() {
-        often @ Terms::AT_MOST_ONCE => (often, " One that is missing was lost, and can be read from `/events`."),
-        often => (often, ""),
-    };
+    let how_surely = terms.how_surely();
     json!({
         "title": "sensorcast events",
         "version": env!("CARGO_PKG_VERSION"),
         "description": format!("Every change of a sensor, published over MQTT: of `/sensors/{{id}}` on the topic `{topic}`. One \
-            number, the revision, is both the ETag of a sensor and the number of its event. Events come {how_often}, in the \
-            order of their revisions; ignore a revision that you already have.{holes}"),
+            number, the revision, is both the ETag of a sensor and the number of its event. Events come {how_surely}, in the \
+            order of their revisions; ignore a revision that you already have, and read one that you miss from `/events`."),
         "license": {"name": "MIT OR Apache-2.0"},
         "externalDocs": {"description": "The same as a page", "url": links.url("/docs/events")},
         "tags": [{"name": "sensors", "description": "The sensors, and how they change"}],

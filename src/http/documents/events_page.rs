@@ -76,7 +76,7 @@ fn subscribe(document: &Json, terms: Terms) -> Markup {
     };
     let commands = [
         (
-            format!("Every change of every sensor, {}:", terms.how_often()),
+            format!("Every change of every sensor, {}:", terms.how_surely()),
             command("-q 1 -v", &topic("sensor")),
         ),
         (
@@ -97,7 +97,7 @@ fn subscribe(document: &Json, terms: Terms) -> Markup {
             p {
                 "This broker is reached through WebSockets: connect a client that can do that, MQTT.js or Paho for example, to "
                 code { (str(&server["protocol"])) "://" (str(&server["host"])) (str(&server["pathname"])) } ", and subscribe to "
-                code { (topic("sensor")) } " for every change of every sensor, " (terms.how_often()) ", or to "
+                code { (topic("sensor")) } " for every change of every sensor, " (terms.how_surely()) ", or to "
                 code { (topic("collection")) } " for head and presence, which is there at once."
             }
         }

@@ -16,11 +16,11 @@ use crate::wire::link::LinkBase;
 /// # Errors
 /// When an example is no JSON, which a test excludes.
 pub fn webhooks(examples: &Examples, links: &LinkBase, terms: Terms) -> serde_json::Result<Paths> {
-    let (topic, how_often) = (links.topic("sensors/{id}"), terms.how_often());
+    let (topic, how_surely) = (links.topic("sensors/{id}"), terms.how_surely());
     let webhook = |kind, example: &Example, published| {
         let event: &str = ChangeKind::as_str(kind);
         let published = format!(
-            "Published on the MQTT topic `{topic}`, {how_often} and in the order of the revisions. {published}"
+            "Published on the MQTT topic `{topic}`, {how_surely} and in the order of the revisions. {published}"
         );
         Ok((
             event,
