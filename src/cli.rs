@@ -47,7 +47,7 @@ pub enum Command {
         /// The file, which must not exist
         file: PathBuf,
     },
-    /// Put a backup in the place of the database; the service must not run, and every cursor and ETag becomes invalid
+    /// Replace the database with a backup; the service must not run, and every cursor and ETag becomes invalid
     Restore {
         /// A file that `sensorcast backup` wrote
         file: PathBuf,

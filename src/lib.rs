@@ -1,4 +1,4 @@
-//! sensorcast: REST gives the state of sensors, MQTT every change of it, and one number ties the two together.
+//! sensorcast: REST gives the state of sensors, MQTT every change to it, and one number ties the two together.
 //!
 //! The modules in the order in which to read them: [`domain`], [`wire`], [`store`], [`events`], [`mqtt`], [`mirror`],
 //! [`http`], [`config`], [`clock`], [`cli`], [`failpoint`], [`telemetry`], `open_files`, [`app`].

@@ -159,7 +159,7 @@ pub struct StoreConfig {
     pub event_retention_hours: u32,
     /// How many events are kept at least, up to `i64::MAX`.
     pub event_retention_min: u64,
-    /// How many writes may wait for their answer; more get 503.
+    /// The most writes that may wait; more get 503.
     pub write_queue_max: usize,
 }
 

@@ -93,7 +93,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "Store", allow_negative_numbers = true)]
     event_retention_min: u64,
 
-    /// How many writes may wait for their answer; more get 503. While more than 256 keep coming, only 64 may
+    /// The most writes that may wait; more get 503. Once more than 256 have been under way for 10 ms, the limit is 64 until that is over
     #[arg(long, env, global = true, default_value = "1024", value_parser = values::positive)]
     #[arg(help_heading = "Store", allow_negative_numbers = true)]
     write_queue_max: usize,

@@ -17,36 +17,37 @@ impl RelayStatus {
 
 impl Collector for RelayStatus {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        // The registry ends the help of its own metrics with a full stop; these are as they are here.
         let (state, lag) = (self.state(), self.lag());
         let mut metric = |name: &str, help: &str, value: &dyn Encode| value.encode(&mut encoder, name, help);
         metric(
             "sensorcast_relay_lag_events",
-            "Committed events that the broker has not acknowledged",
+            "Committed events that the broker has not acknowledged.",
             &ConstGauge::new(lag.events),
         )?;
         metric(
             "sensorcast_relay_lag_seconds",
-            "Age of the oldest committed event that the broker has not acknowledged",
+            "Age of the oldest committed event that the broker has not acknowledged.",
             &ConstGauge::new(lag.age.as_secs_f64()),
         )?;
         metric(
             "sensorcast_mqtt_connected",
-            "1 while there is a connection to the broker",
+            "1 while there is a connection to the broker.",
             &ConstGauge::new(i64::from(state.connected)),
         )?;
         metric(
             "sensorcast_relay_published_events",
-            "Events that the broker acknowledged, repeats included",
+            "Events that the broker acknowledged, repeats included.",
             &ConstCounter::new(state.published),
         )?;
         metric(
             "sensorcast_relay_set_aside_events",
-            "Events that the broker does not take; each needs an operator's eye",
+            "Events that the broker does not take; each needs attention.",
             &ConstCounter::new(state.set_aside),
         )?;
         metric(
             "sensorcast_mqtt_reconnects",
-            "Connections to the broker after the first one",
+            "Connections to the broker after the first one.",
             &ConstCounter::new(state.connections.saturating_sub(1)),
         )
     }

@@ -23,7 +23,7 @@ pub fn allow(path: &'static str, methods: &'static str) -> Allow {
         if *request.method() == Method::OPTIONS {
             return Ok(options(methods));
         }
-        let detail = format!("{} is not among the methods of this resource", request.method());
+        let detail = format!("this resource does not support {}", request.method());
         Err(Problem::new(&problem::METHOD_NOT_ALLOWED, detail).with_header(header::ALLOW, methods))
     };
     Allow(web::resource(path).to(answer))

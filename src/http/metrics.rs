@@ -82,7 +82,7 @@ fn known(method: &str) -> &'static str {
         .map_or("other", |known| *known)
 }
 
-/// The numbers of the process
+/// Metrics of the process
 ///
 /// In the text format of Prometheus (0.0.4), or as OpenMetrics 1.0 for those who ask for it.
 #[utoipa::path(

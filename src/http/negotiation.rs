@@ -85,10 +85,18 @@ pub fn choose<'a>(request: &impl HttpMessage, offered: &[&'a str]) -> Result<&'a
         .filter_map(|name| Some((liking(&name.parse().ok()?)?, *name)));
     let best = accepted.clone().max_by_key(|(liking, _)| *liking);
     let (best_liking, best) =
-        best.ok_or_else(|| refused(format!("this resource is available as {}", offered.join(" or "))))?;
+        best.ok_or_else(|| refused(format!("this resource is available as {}", one_of(offered))))?;
     let takes_first = accepted.clone().any(|(_, name)| name == first);
     let rather_html = liking(&mime::TEXT_HTML).is_some_and(|html| html > best_liking);
     Ok(if rather_html && takes_first { first } else { best })
+}
+
+/// In words: `a`, `a or b`, `a, b or c`.
+fn one_of(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 fn specificity(range: &Mime, offered: &Mime) -> Option<u8> {
@@ -126,7 +134,7 @@ pub fn media_type_of(
         return Err(refused("a body is taken without a Content-Encoding".to_owned())
             .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
-    let wanted = || format!("the Content-Type has to be {}, in UTF-8", taken.join(" or "));
+    let wanted = || format!("the Content-Type has to be {}, in UTF-8", one_of(taken));
     let mut values = headers.get_all(header::CONTENT_TYPE);
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(refused(wanted()));

@@ -13,7 +13,7 @@ pub struct Kind {
     pub title: &'static str,
     /// What happened.
     pub happened: &'static str,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: &'static str,
     /// An answer of this kind.
     pub example: Example,
@@ -87,7 +87,7 @@ macro_rules! kinds {
 kinds! {
     MALFORMED_REQUEST, BAD_REQUEST, "malformed-request", "The request is malformed",
         "The request is not HTTP as RFC 9110 and 9112 have it, or a query parameter is unknown, repeated or out of its range.",
-        "The detail names what is wrong: mend it, and send the request again.",
+        "The detail names what is wrong: fix it, and send the request again.",
         example("GET /sensors?limit=0", "limit: must be 1 to 500");
     MALFORMED_JSON, BAD_REQUEST, "malformed-json", "The body is not valid JSON",
         "The body has to be one JSON text in UTF-8 (RFC 8259): no duplicate members, no NaN or Infinity, no number that a double cannot hold, nothing after the end, at most 32 levels deep.",
@@ -104,11 +104,11 @@ kinds! {
     METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED, "method-not-allowed", "The resource does not have this method",
         "The resource is there, but it does not have this method.",
         "Use one of those in the Allow header.",
-        example("DELETE /sensors", "DELETE is not among the methods of this resource");
+        example("DELETE /sensors", "this resource does not support DELETE");
     NOT_ACCEPTABLE, NOT_ACCEPTABLE, "not-acceptable", "There is no representation that the request accepts",
         "The Accept header excludes every media type that this resource has, or Accept-Encoding every coding.",
         "Send no such header, or one that allows what the detail names.",
-        example("GET /sensors/boiler-temp", "this resource is available as application/json or application/hal+json or application/xml");
+        example("GET /sensors/boiler-temp", "this resource is available as application/json, application/hal+json or application/xml");
     REQUEST_TIMEOUT, REQUEST_TIMEOUT, "request-timeout", "The request took too long to arrive",
         "A request has 5 seconds for its head and 10 seconds for its body, or what the operator set in HTTP_HEAD_TIMEOUT_MS and HTTP_BODY_TIMEOUT_MS.",
         "Send it again.",
@@ -119,25 +119,25 @@ kinds! {
         example("POST /sensors", "another sensor has this name; see the related link").to(WayOut::Sensor("related"));
     SENSOR_INACTIVE, CONFLICT, "sensor-inactive", "The sensor is inactive",
         "While a sensor stays inactive, its value does not change.",
-        "Activate it first, or in the same request: {\"status\": \"active\", \"value\": …}. The `activate` link leads there.",
+        "Activate it first (the `activate` link leads there), or in one PATCH: {\"status\": \"active\", \"value\": …}.",
         example("PATCH /sensors/boiler-temp", "While a sensor stays inactive, its value does not change.").to(WayOut::Activate);
     PATCH_CONFLICT, CONFLICT, "patch-conflict", "The patch does not fit the sensor",
         "A test of the JSON Patch fails, or a place that it names is not there. None of its operations was done.",
         "Read the sensor again (the `latest-version` link) and make the patch anew; the detail names the operation, the first being 0.",
         example("PATCH /sensors/boiler-temp", "operation 0: /value has another value").to(WayOut::Sensor("latest-version"));
-    STILL_RUNNING, CONFLICT, "request-still-running", "The request is still being done",
-        "Another request with this Idempotency-Key is being done.",
+    STILL_RUNNING, CONFLICT, "request-still-running", "The request is still in progress",
+        "Another request with this Idempotency-Key is still in progress.",
         "Send it again after the seconds in Retry-After: the answer will be that of the first one.",
-        example("POST /sensors", "Another request with this Idempotency-Key is being done.");
+        example("POST /sensors", "Another request with this Idempotency-Key is still in progress.");
     CURSOR_EXPIRED, GONE, "cursor-expired", "What the cursor leads to is no longer there",
         "The cursor is older than the oldest event that is kept, or it belongs to another epoch: the store was restored from a backup. `oldest` and `head` tell which events there are.",
         "Read the sensors again (the `collection` link), and go on with the events after that.",
         example("GET /events?after=k3f7q2vt.7", "The cursor is older than the oldest event that is kept.").to(WayOut::Log);
     REVISION_EXPIRED, GONE, "revision-expired", "The log no longer tells what the sensor was",
-        "The revision is older than what the log keeps of the sensor.",
+        "The log no longer tells every member that the sensor had at this revision: older events were pruned, or a restore emptied the log.",
         "Read the sensor as it is now (the `latest-version` link), or its history for what is left.",
-        example("GET /sensors/boiler-temp?revision=7", "The revision is older than what the log keeps of the sensor.").to(WayOut::Sensor("latest-version"));
-    PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The state is not the one that the request demands",
+        example("GET /sensors/boiler-temp?revision=7", "The log no longer tells every member that the sensor had at this revision: older events were pruned, or a restore emptied the log.").to(WayOut::Sensor("latest-version"));
+    PRECONDITION_FAILED, PRECONDITION_FAILED, "precondition-failed", "The sensor or the list is not in the state that the request requires",
         "If-Match, If-None-Match or If-Unmodified-Since does not hold: somebody else changed, created or deleted the sensor, or changed the list. The ETag header has the present tag.",
         "Read it again, decide anew, and send the request with that tag.",
         example("PATCH /sensors/boiler-temp", "If-Match: the sensor has another state, whose tag is in the header ETag").to(WayOut::Sensor("latest-version"));
@@ -172,7 +172,7 @@ kinds! {
     KEY_REUSED, UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key belongs to another request",
         "Within the last 24 hours a request with the same Idempotency-Key had another method, path, media type or body. Nothing was changed.",
         "Make a new key, such as a UUID, for every request that is not sent again.",
-        example("POST /sensors", "Make a new key, such as a UUID, for every request that is not sent again.").fault("", "is not what was sent with this Idempotency-Key before");
+        example("POST /sensors", "Within the last 24 hours a request with the same Idempotency-Key had another method, path, media type or body. Nothing was changed. Make a new key, such as a UUID, for every request that is not sent again.").fault("", "is not what was sent with this Idempotency-Key before");
     OVERLOADED, SERVICE_UNAVAILABLE, "overloaded", "Too many requests wait",
         "Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",
@@ -185,7 +185,7 @@ kinds! {
         "The disk failed while the change was being committed. The service restarts and finds out.",
         "Read the sensor after that.",
         example("POST /sensors", "The disk failed while the change was being committed. The service restarts and finds out.");
-    UNAVAILABLE, SERVICE_UNAVAILABLE, "unavailable", "The service cannot work now",
+    UNAVAILABLE, SERVICE_UNAVAILABLE, "unavailable", "The service is temporarily unavailable",
         "The service is stopping, its database file is not in its place, or another program has the database locked. Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",
         example("POST /sensors", "The service is stopping, its database file is not in its place, or another program has the database locked. Nothing was changed. Send the request again after the seconds in Retry-After.");

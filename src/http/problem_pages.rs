@@ -1,5 +1,6 @@
 //! `GET /problems/{slug}`: what stands behind the `type` of a problem document.
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, route};
 use maud::html;
@@ -13,6 +14,15 @@ use super::problem::{self, KINDS, Problem, problem_responses};
 
 problem_responses!(PageProblems: NOT_FOUND);
 
+/// A status in the words of RFC 9110, which are newer than those of the library.
+fn status_line(status: StatusCode) -> String {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "413 Content Too Large".to_owned(),
+        StatusCode::UNPROCESSABLE_ENTITY => "422 Unprocessable Content".to_owned(),
+        status => status.to_string(),
+    }
+}
+
 /// The last segment of a problem's `type`.
 struct Slug;
 
@@ -25,9 +35,9 @@ impl PartialSchema for Slug {
     }
 }
 
-/// What a type of problem means and how to mend it
+/// What a type of problem means and how to fix it
 ///
-/// What happened, how to mend it, and an example of an answer.
+/// What happened, how to fix it, and an example of an answer.
 #[utoipa::path(
     get,
     operation_id = "problemPage",
@@ -46,10 +56,10 @@ pub async fn page(slug: Path<String>, state: Data<HttpState>) -> Result<HttpResp
     // Every word of the page is from the table of problems, none from the request.
     let content = html! {
         h1 { (kind.title) }
-        p.lead { "HTTP status " (kind.status) }
+        p.lead { "HTTP status " (status_line(kind.status)) }
         h2 { "What happened" }
         (paragraphs(kind.happened))
-        h2 { "How to mend it" }
+        h2 { "How to fix it" }
         (paragraphs(kind.fix))
         h2 { "For example" }
         p { code { (kind.example.request) } " is answered with" }

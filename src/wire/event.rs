@@ -27,7 +27,7 @@ pub struct EventForm<'a> {
     /// The number of the change: one more than that of the event before.
     #[schema(minimum = 1, example = 43)]
     pub revision: i64,
-    /// The revision that the sensor had before; absent when it is new.
+    /// The revision that the sensor had before. `created` has none, because the sensor is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, nullable = false, example = 42)]
     pub previous: Option<i64>,
@@ -39,7 +39,7 @@ pub struct EventForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, nullable = false, example = json!({"value": 21.7, "revision": 43}))]
     pub changes: Option<&'a Map<String, Json>>,
-    /// The batch that the change is part of, where it is.
+    /// The batch that the change belongs to, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub batch: Option<BatchForm<'a>>,

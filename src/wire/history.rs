@@ -37,7 +37,8 @@ pub struct HistoryForm {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = HistoryPoint)]
 pub struct PointForm {
-    /// The revision that the change made: `?revision=` shows the whole sensor.
+    /// The revision that the change made: `?revision=` shows the whole sensor, or is 410 when the log no longer tells all
+    /// of it.
     #[schema(minimum = 1, example = 43)]
     pub revision: i64,
     /// The time of the point: `measured_at` where the change reported a value, otherwise the instant of the change.

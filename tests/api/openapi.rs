@@ -203,10 +203,17 @@ async fn every_kind_of_problem_has_a_page_with_what_happened_a_remedy_and_an_exa
         let url = example["type"].as_str().unwrap();
         assert!(url.ends_with(&format!("/problems/{slug}")), "{url}");
         let page = service.follow(url).await.expect(200);
-        for heading in ["What happened", "How to mend it", "For example"] {
+        for heading in ["What happened", "How to fix it", "For example"] {
             assert!(
                 page.text().contains(&format!("<h2>{heading}</h2>")),
                 "{slug}: {heading}"
+            );
+        }
+        // RFC 9110 has newer names for two.
+        for (status, line) in [(413, "413 Content Too Large"), (422, "422 Unprocessable Content")] {
+            assert!(
+                example["status"] != status || page.text().contains(line),
+                "{slug}: {line}"
             );
         }
         let title = example["title"].as_str().unwrap();

@@ -208,8 +208,8 @@ fn messages(examples: &Examples) -> anyhow::Result<Json> {
         )?,
         "modified": message(
             "SensorModified",
-            "A sensor has changed: after a PUT of it `state` is the new representation, after a PATCH or a PUT of its value `changes` is a \
-             merge patch (RFC 7396) from the old one to the new one.",
+            "A sensor has changed. Exactly one of two members tells how: after a PUT of it `state` is the new representation, after a PATCH \
+             or a PUT of its value `changes` is a merge patch (RFC 7396) from the old one to the new one.",
             &modified,
             &[&examples.patched, &examples.replaced],
         )?,

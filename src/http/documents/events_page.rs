@@ -1,4 +1,4 @@
-//! The page of the events, made of the AsyncAPI document.
+//! The page of the events, made from the AsyncAPI document.
 
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -19,7 +19,7 @@ pub fn content(document: &Json, examples: &Examples, terms: Terms) -> Markup {
         h1 { "Events" }
         p.lead { (text(&document["info"]["description"])) }
         p {
-            "This page is made of the AsyncAPI document: "
+            "This page is made from the AsyncAPI document: "
             a href="../asyncapi.json" { "asyncapi.json" } ", " a href="../asyncapi.yaml" { "asyncapi.yaml" } "."
         }
         (broker(document))
@@ -84,7 +84,7 @@ fn subscribe(document: &Json, terms: Terms) -> Markup {
             command("-V mqttv5 -q 1 -F '%t %P %p'", &topic("sensor")),
         ),
         (
-            "Head and presence, which is there at once:".to_owned(),
+            "Presence and newest revision; retained, so a subscriber gets it at once:".to_owned(),
             command("-q 1", &topic("collection")),
         ),
     ];
@@ -98,13 +98,15 @@ fn subscribe(document: &Json, terms: Terms) -> Markup {
                 "This broker is reached through WebSockets: connect a client that can do that, MQTT.js or Paho for example, to "
                 code { (str(&server["protocol"])) "://" (str(&server["host"])) (str(&server["pathname"])) } ", and subscribe to "
                 code { (topic("sensor")) } " for every change of every sensor, " (terms.how_surely()) ", or to "
-                code { (topic("collection")) } " for head and presence, which is there at once."
+                code { (topic("collection")) } " for presence and newest revision; retained, so a subscriber gets it at once."
             }
         }
         p {
             "To keep an exact copy: subscribe to " code { (topic("sensor")) } " and hold what comes; read all pages of "
             code { "GET /sensors" } "; apply the held events whose " code { "revision" } " is higher than that of the "
-            "first page; go on with what comes. A gap in the revisions means that something was missed: read again."
+            "first page; go on with what comes. A gap in the revisions means that something was missed: read "
+            code { "GET /events?after=" } " from your last cursor. Do so after ten seconds of silence, too. If that is answered with 410, "
+            "or if anything has another " code { "epoch" } ", start over."
         }
     }
 }

@@ -49,13 +49,13 @@ fn overview_content(links: &LinkBase, terms: Terms) -> Markup {
     html! {
         h1 { "sensorcast" }
         p.lead {
-            "REST holds the state of sensors, MQTT carries every change of it: a sensor lives at "
+            "REST holds the state of sensors, MQTT carries every change to it: a sensor lives at "
             code { "/sensors/{id}" } ", and its changes are announced on the topic " code { (links.topic("sensors/{id}")) } "."
         }
         div.cards {
             a.card href="docs/rest/" {
                 strong { "REST" }
-                p { "Every operation, with its answers, to try out here." }
+                p { "Every operation and its responses, ready to try." }
             }
             a.card href="docs/events" {
                 strong { "Events" }

@@ -41,10 +41,7 @@ fn head(get: &Operation) -> Operation {
     let mut head = get.clone();
     head.tags = Some(vec!["methods".to_owned()]);
     head.operation_id = get.operation_id.as_deref().map(|id| id_with("head", id));
-    head.summary = get
-        .summary
-        .as_ref()
-        .map(|summary| format!("{summary}: the headers alone"));
+    head.summary = get.summary.as_ref().map(|summary| format!("{summary} (headers only)"));
     head.description = Some("Answers as GET does, without the body.".to_owned());
     for response in head.responses.responses.values_mut() {
         if let RefOr::T(response) = response {

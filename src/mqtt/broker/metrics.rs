@@ -18,7 +18,8 @@ impl Collector for BrokerMetrics {
         let numbers = &*self.0;
         let connections = i64::try_from(numbers.connections()).unwrap_or(i64::MAX);
         let gauge = ConstGauge::new(connections);
-        let help = "Clients that are connected to the built-in broker, the relay included";
+        // With the full stop that the registry adds to those of its own metrics.
+        let help = "Clients that are connected to the built-in broker, the relay included.";
         let metric = encoder.encode_descriptor("sensorcast_broker_connections", help, None, gauge.metric_type())?;
         gauge.encode(metric)?;
         let from_log = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
@@ -26,22 +27,22 @@ impl Collector for BrokerMetrics {
         let counters = [
             (
                 "sensorcast_broker_connections_refused",
-                "Connections that the built-in broker refused: too many, or with the relay's name",
+                "Connections that the built-in broker refused: too many, or with the relay's name.",
                 refused,
             ),
             (
                 "sensorcast_broker_connections_failed",
-                "Connections to the built-in broker that ended with an error",
+                "Connections to the built-in broker that ended with an error.",
                 numbers.connections_failed.total(),
             ),
             (
                 "sensorcast_broker_publishes_refused",
-                "Messages of others on the service's topics or the broker's own, which the built-in broker refused",
+                "Messages of others on the service's topics or the broker's own, which the built-in broker refused.",
                 numbers.publishes_refused.total(),
             ),
             (
                 "sensorcast_broker_messages_dropped",
-                "Messages that the built-in broker dropped because too many waited for a client",
+                "Messages that the built-in broker dropped because too many waited for a client.",
                 from_log(&FROM_LOG.messages_dropped),
             ),
         ];
