@@ -28,7 +28,7 @@ def get(url):
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return json.load(answer)
-    except urllib.error.HTTPError as error:  # 400: a cursor from a future that was undone
+    except urllib.error.HTTPError as error:  # 400: the database file is an older copy
         raise StartOver(url) if error.code in (400, 410) else error
 
 

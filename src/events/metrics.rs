@@ -17,7 +17,7 @@ impl RelayStatus {
 
 impl Collector for RelayStatus {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        // The registry ends the help of its own metrics with a full stop; these are as they are here.
+        // With the full stop that the registry adds to the help of its own metrics.
         let (state, lag) = (self.state(), self.lag());
         let mut metric = |name: &str, help: &str, value: &dyn Encode| value.encode(&mut encoder, name, help);
         metric(
