@@ -45,8 +45,8 @@ pub struct ReadQuery {
 /// did). Each format (JSON, HAL, XML) and each coding (gzip, br, zstd) has a tag of its own. `If-None-Match` compares with
 /// the representation that the request would get; `If-Match` takes the tag of any.
 ///
-/// With `revision`, the sensor as it was then, as long as the log has it. A deleted sensor is found by its id. 404: it is
-/// not a revision of this sensor; 410: the log no longer has it.
+/// With `revision`, the sensor as it was then, as long as the log tells all of it. A deleted sensor is found by its id. 404: it
+/// is not a revision of this sensor; 410: the log no longer tells all of it.
 #[utoipa::path(
     get,
     operation_id = "readSensor",
