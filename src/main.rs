@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation, Stop};
 use sensorcast::mirror::MirrorOptions;
 use sensorcast::store::Schema;
-use sensorcast::{app, http, mqtt, store, telemetry};
+use sensorcast::{app, clock, http, mqtt, store, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// For what is written in Rust. SQLite and Paho keep the allocator of the system, which stops the process at a double free.
@@ -78,7 +78,7 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
         Command::Watch { url, mqtt, json } => {
             let mut options = MirrorOptions::new(url.unwrap_or(config.http.public_url));
             options.mqtt = mqtt;
-            block_on(cli::watch(options, json))
+            block_on(cli::watch(options, json, clock::system_now))
         }
     }
 }

@@ -10,6 +10,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use crate::domain::Timestamp;
 use crate::mirror::{Mirror, MirrorOptions, Snapshot, Status};
 use lines::Lines;
 use table::Screen;
@@ -34,17 +35,18 @@ trait Show {
     fn farewell(&self) -> &'static str;
 }
 
-/// Shows a mirror until SIGINT, SIGTERM or the end of who reads it. A service that is away is shown as that.
+/// Shows a mirror until SIGINT, SIGTERM or the end of who reads it. A service that is away is shown as that. `now` tells
+/// which day today is.
 ///
 /// # Errors
 /// When a URL is wrong or standard output cannot be written.
-pub async fn watch(options: MirrorOptions, json: bool) -> anyhow::Result<()> {
+pub async fn watch(options: MirrorOptions, json: bool, now: fn() -> Timestamp) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut show: Box<dyn Show> = if json || !io::stdout().is_terminal() {
         Box::new(Lines::default())
     } else {
-        Box::new(Screen::new(options.url.as_str()))
+        Box::new(Screen::new(options.url.as_str(), now))
     };
     let mirror = Mirror::start(options)?;
     let outcome = tokio::select! {
