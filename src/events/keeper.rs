@@ -174,7 +174,8 @@ impl Keeper {
 
     /// Every state of the sweep is answered.
     pub(super) fn swept(&mut self) {
-        let elapsed_ms = self.started_at.elapsed().as_millis();
+        // 64 bits: a longer number is a text in lines of JSON.
+        let elapsed_ms = u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         if self.mark_limit.is_none() {
             info!(states = self.swept, elapsed_ms, "the retained states are complete");
         } else {

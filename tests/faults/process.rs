@@ -228,6 +228,24 @@ async fn the_bound_address_is_printed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_a_number_in_a_line_of_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("LOG_FORMAT", "json"), ("MQTT_RETAIN_STATE", "true")];
+    let mut service = Process::start_with(&settings_in(folder.path()), &variables).await;
+    eventually("the retained states are complete", || {
+        let is_told = service.output().contains("the retained states are complete");
+        async move { is_told }
+    })
+    .await;
+    service.signal("TERM");
+    service.exit().await;
+    let output = service.output();
+    let line = output.lines().find(|line| line.contains("elapsed_ms")).expect("a line");
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    assert!(line["elapsed_ms"].is_u64() && line["states"].is_u64(), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_one_line_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
