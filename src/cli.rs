@@ -110,10 +110,13 @@ struct Cli {
 pub fn parse() -> Result<Invocation, Stop> {
     load_dotenv(Path::new(".env")).map_err(|error| Stop::Wrong(error.to_string()))?;
     match Cli::try_parse() {
-        Ok(cli) => Ok(Invocation {
-            command: cli.command.unwrap_or(Command::Serve),
-            config: cli.settings.into_config(),
-        }),
+        Ok(cli) => match cli.settings.contradiction() {
+            Some(contradiction) => Err(Stop::Wrong(contradiction)),
+            None => Ok(Invocation {
+                command: cli.command.unwrap_or(Command::Serve),
+                config: cli.settings.into_config(),
+            }),
+        },
         Err(error) if error.use_stderr() => Err(Stop::Wrong(message::one_line(&error, &Cli::command()))),
         Err(error) => Err(Stop::Asked(error.render().to_string())),
     }

@@ -384,6 +384,31 @@ fn a_port_in_use_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn two_servers_at_one_address_are_a_wrong_setting() {
+    let run = |command: &str, http: &str, mqtt: &str| {
+        let run = Run::new(&[command]).env("HTTP_BIND", http);
+        run.env("MQTT_BIND", mqtt)
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut same = run("serve", &address, &address);
+    let output = same.command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("HTTP_BIND and MQTT_BIND are the same"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(fs::read_dir(same.folder.path()).unwrap().count(), 0);
+    // Where nothing listens for MQTT, where the system chooses, and where the addresses are two, it is none.
+    for run in [
+        run("openapi", &address, &address).env("MQTT_URL", "mqtt://h"),
+        run("openapi", "127.0.0.1:0", "127.0.0.1:0"),
+        run("openapi", "127.0.0.1:8801", "127.0.0.2:8801"),
+    ] {
+        run.text();
+    }
+}
+
+#[test]
 fn a_database_that_cannot_be_written_is_one_line_and_exit_code_1() {
     let run = Run::new(&["--rust-log=off"])
         .env("HTTP_BIND", "127.0.0.1:0")

@@ -150,7 +150,16 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings by the part that needs them. Cannot fail: each was parsed on its own, and none contradicts another.
+    /// What is wrong with settings that are right on their own.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        let has_broker = self.mqtt_url.0.is_none();
+        (has_broker && self.http_bind == self.mqtt_bind && self.http_bind.port() != 0).then(|| {
+            let address = self.http_bind;
+            format!("HTTP_BIND and MQTT_BIND are the same, {address}; choose another port for one of them")
+        })
+    }
+
+    /// The settings by the part that needs them. Cannot fail: each was parsed on its own.
     pub(crate) fn into_config(self) -> Config {
         let public_url = self.resolved_public_url();
         let unset = UnsetUrls {
