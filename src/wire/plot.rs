@@ -28,6 +28,8 @@ const LONGEST_UNIT: usize = 32;
 /// How wide numbers and texts on the axis are with the unit beside them, in pixels.
 const NUMBERS_WIDTH: u32 = 96;
 const TEXTS_WIDTH: u32 = 160;
+/// Room for the half of an instant that stands at the right end of its axis, in pixels.
+const RIGHT_MARGIN: u32 = 44;
 /// The span of numbers beyond this could be larger than any number, so these are drawn as numbers that are so many times
 /// smaller, and called what they are.
 const HUGE: f64 = 1e300;
@@ -301,7 +303,7 @@ fn caption<'a>(
 fn draw(area: &Area<'_>, history: &HistoryForm, chart: &Chart) -> anyhow::Result<()> {
     let heights = chart.heights();
     let mut context = ChartBuilder::on(area)
-        .margin_right(22)
+        .margin_right(RIGHT_MARGIN)
         .margin_bottom(10)
         .margin_left(8)
         .x_label_area_size(34)
@@ -374,38 +376,14 @@ fn most_ticks(span: TimeDelta, finest: TimeDelta) -> usize {
 mod tests {
     use super::*;
 
-    /// The texts of a picture of two values, so long one after the other.
-    fn texts(apart: TimeDelta) -> Vec<String> {
-        let point = |revision, time: Instant| PointForm {
+    /// A picture of values, each so long after the start.
+    fn picture_of(values: impl Iterator<Item = (TimeDelta, f64)>, unit: &str) -> String {
+        let first = instant("2026-11-22T11:00:00.123Z").expect("an instant");
+        let points = values.zip(1..).map(|((after, value), revision)| PointForm {
             revision,
             measured_at: None,
-            time: time.to_rfc3339(),
-            value: Some(ValueForm::Number(revision.into())),
-            status: Some(StatusForm::Active),
-            deleted: false,
-        };
-        let first = instant("2026-11-22T11:00:00.123Z").expect("an instant");
-        let history = HistoryForm {
-            sensor: String::new(),
-            epoch: String::new(),
-            name: None,
-            unit: None,
-            points: vec![point(1, first), point(2, first + apart)],
-            links: Vec::new(),
-        };
-        let svg = svg(&history, None).expect("a picture");
-        let texts = svg.split("</text>").filter_map(|before| before.rsplit('>').next());
-        texts.map(|text| text.trim().to_owned()).collect()
-    }
-
-    /// The texts of a picture of these values, a minute apart, and how high their dots stand, in pixels from the top.
-    fn picture(values: &[f64], unit: &str) -> (Vec<String>, Vec<f64>) {
-        let first = instant("2026-11-22T11:00:00Z").expect("an instant");
-        let points = values.iter().zip(1_i32..).map(|(value, minute)| PointForm {
-            revision: minute.into(),
-            measured_at: None,
-            time: (first + TimeDelta::minutes(minute.into())).to_rfc3339(),
-            value: serde_json::Number::from_f64(*value).map(ValueForm::Number),
+            time: (first + after).to_rfc3339(),
+            value: serde_json::Number::from_f64(value).map(ValueForm::Number),
             status: Some(StatusForm::Active),
             deleted: false,
         });
@@ -417,13 +395,28 @@ mod tests {
             points: points.collect(),
             links: Vec::new(),
         };
-        let svg = svg(&history, None).expect("a picture");
-        let texts = svg.split("</text>").filter_map(|before| before.rsplit('>').next());
+        svg(&history, None).expect("a picture")
+    }
+
+    /// A picture of two values, so long one after the other.
+    fn picture_of_two(apart: TimeDelta) -> String {
+        picture_of([(TimeDelta::zero(), 1.0), (apart, 2.0)].into_iter(), "")
+    }
+
+    fn texts(svg: &str) -> Vec<String> {
+        let text = |before: &str| Some(before.rsplit('>').next()?.trim().to_owned());
+        svg.split("</text>").filter_map(text).collect()
+    }
+
+    /// The texts of a picture of these values, a minute apart, and how high their dots stand, in pixels from the top.
+    fn picture(values: &[f64], unit: &str) -> (Vec<String>, Vec<f64>) {
+        let minutes = (0..).map(TimeDelta::minutes);
+        let svg = picture_of(minutes.zip(values.iter().copied()), unit);
         let dots = svg.split("<circle").skip(1).filter_map(|dot| {
             let height = dot.split("cy=\"").nth(1)?.split('"').next()?;
             height.parse().ok()
         });
-        (texts.map(|text| text.trim().to_owned()).collect(), dots.collect())
+        (texts(&svg), dots.collect())
     }
 
     /// The numbers on the axis of values.
@@ -476,11 +469,31 @@ mod tests {
     fn two_ticks_next_to_each_other_on_the_axis_of_time_have_two_names() {
         let mut apart = TimeDelta::milliseconds(1);
         while apart < TimeDelta::days(3000) {
-            let texts = texts(apart);
+            let texts = texts(&picture_of_two(apart));
             let ticks = texts.iter().filter(|text| text.contains(':') || text.starts_with("20"));
             let ticks: Vec<_> = ticks.filter(|text| !text.contains(' ')).collect();
             assert!(!ticks.is_empty(), "{apart}: {texts:?}");
             assert!(ticks.windows(2).all(|pair| pair[0] != pair[1]), "{apart}: {ticks:?}");
+            apart = apart * 5 / 4 + TimeDelta::milliseconds(1);
+        }
+    }
+
+    #[test]
+    fn every_name_on_the_axis_of_time_ends_in_the_picture() {
+        let mut apart = TimeDelta::milliseconds(1);
+        while apart < TimeDelta::days(3000) {
+            let svg = picture_of_two(apart);
+            let named = svg
+                .split("<text ")
+                .filter(|text| text.contains("text-anchor=\"middle\""));
+            let ends = named.filter_map(|text| {
+                let number = |name| text.split(name).nth(1)?.split('"').next()?.parse::<f64>().ok();
+                let name = text.split("</text>").next()?.rsplit('>').next()?.trim();
+                // No common font has digits wider than twice this.
+                Some(number("x=\"")? + f64::from(u32::try_from(name.len()).ok()?) * 0.32 * number("font-size=\"")?)
+            });
+            let end = ends.fold(0.0, f64::max);
+            assert!(end > 0.0 && end <= f64::from(SIZE.0), "{apart}: {end}");
             apart = apart * 5 / 4 + TimeDelta::milliseconds(1);
         }
     }
