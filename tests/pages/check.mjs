@@ -154,6 +154,27 @@ async function checkSwaggerUiOnATelephone(browser, address) {
   await tab.page.context().close();
 }
 
+/** The width of a page with an operation open in it, and whether its text is as high as the code in it. */
+async function checkAnOpenOperation(browser, address) {
+  const tab = await openTab(browser, { viewport: NARROWEST });
+  await tab.page.goto(`${address}/docs/rest/`);
+  await toggle(tab.page, 'patchSensor');
+  await sectionOf(tab.page, 'patchSensor').locator('.responses-table').first().waitFor();
+  const content = await tab.page.locator('html').evaluate((html) => html.scrollWidth);
+  await sectionOf(tab.page, 'patchSensor').screenshot({ path: join(folder, 'rest-narrow-open.png') });
+  check(`an operation fits into ${NARROWEST.width} pixels`, content <= NARROWEST.width, content);
+  await tab.page.setViewportSize(WIDE);
+  await sectionOf(tab.page, 'patchSensor').screenshot({ path: join(folder, 'rest-open.png') });
+  const codes = sectionOf(tab.page, 'patchSensor').locator('.renderedMarkdown :is(p, li, td) > code');
+  const covering = await codes.evaluateAll((all) => {
+    const isHigher = (code) => code.getClientRects()[0].height > parseFloat(getComputedStyle(code.parentElement).lineHeight);
+    return all.filter(isHigher).map((code) => code.outerHTML);
+  });
+  check('there is code in the text', (await codes.count()) > 0);
+  check('no code covers the line above it', covering.length === 0, covering);
+  await tab.page.context().close();
+}
+
 async function checkSwaggerUiInTheDark(browser, address) {
   const tab = await openTab(browser, { colorScheme: 'dark' });
   await tab.page.goto(`${address}/docs/rest/`);
@@ -224,6 +245,7 @@ try {
   await checkSwaggerUiWithoutScripts(browser, address);
   await checkSwaggerUi(browser, careful.address, ['sensors'], 'rest-careful');
   await checkSwaggerUiOnATelephone(browser, address);
+  await checkAnOpenOperation(browser, address);
   await checkLinks(links, address);
 } finally {
   await browser.close();

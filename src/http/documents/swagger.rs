@@ -19,9 +19,14 @@ use super::{layout, once};
 
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
-/// What the dark colours of Swagger UI leave as dark as the paper.
-const LEFT_DARK: &str =
-    "html.dark-mode .swagger-ui :is(.header-col, .examples-select__section-label) { color: #b5bac9; }";
+/// What Swagger UI leaves to be done: its dark colours leave some texts as dark as the paper, the boxes of code in a text
+/// cover the lines above and below, and a wide table makes the whole page wide.
+const STYLE: &str = "\
+html.dark-mode .swagger-ui :is(.header-col, .examples-select__section-label) { color: #b5bac9; }
+.swagger-ui :is(.markdown, .renderedMarkdown) :is(p, li, td) { line-height: 1.7; }
+.swagger-ui :is(.markdown, .renderedMarkdown) code { padding: 2px 5px; }
+.swagger-ui :is(.opblock-body, .opblock-section, .responses-inner, .table-container) { overflow-x: auto; }
+";
 /// Long enough for a visit; after that one request tells that nothing has changed.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("max-age=3600");
 
@@ -43,7 +48,7 @@ async fn page() -> HttpResponse {
                 (layout::head("REST"))
                 link rel="stylesheet" href="swagger-ui.css";
                 link rel="stylesheet" href="index.css";
-                style { (LEFT_DARK) }
+                style { (STYLE) }
             }
             body { (content()) }
         }
