@@ -93,7 +93,7 @@ impl Coding {
 }
 
 /// What a client says of codings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AcceptedCodings<'a> {
     /// Names with their quality in thousandths.
     ranges: Vec<(&'a str, u16)>,

@@ -13,7 +13,6 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 
-use super::coding::AcceptedCodings;
 use super::extract::{Body, NoParameters, Parameters, Post, read_body};
 use super::preference::{Content, PREFERENCE_APPLIED, Preferences};
 use super::problem::{self, Problem, problem_responses};
@@ -215,7 +214,7 @@ impl Attempts {
                 Ok(outcome) => {
                     let content = asked.content.or(self.content);
                     // It is the batch that is encoded.
-                    written(outcome, content, &AcceptedCodings::default(), &self.state)
+                    written(outcome, content, &HeaderMap::new(), &self.state)
                 }
                 Err(error) => {
                     let problem = asked.attempt.problem(error, &self.state);

@@ -8,9 +8,9 @@ use utoipa::IntoResponses;
 use super::{of_refusal, refused, represent};
 use crate::clock;
 use crate::domain::{Change, Moment, Precondition, Refusal, Revision, Sensor, SensorId, SensorRef, Version};
-use crate::http::coding::AcceptedCodings;
 use crate::http::preference::{self, Content, Preferences};
 use crate::http::problem::Problem;
+use crate::http::variant::{Form, Variant};
 use crate::http::{HttpState, conditional};
 use crate::store::{Decide, Once, Outcome, WriteError};
 use crate::wire::representation::SensorForm;
@@ -178,14 +178,7 @@ impl Plan {
         let decide = decide(terms, make);
         let outcome = state.store.write_once(target.clone(), decide, once).await;
         outcome
-            .map(|outcome| {
-                written(
-                    outcome,
-                    Preferences::of(headers).content,
-                    &AcceptedCodings::of(headers),
-                    state,
-                )
-            })
+            .map(|outcome| written(outcome, Preferences::of(headers).content, headers, state))
             .map_err(|error| refused(error, &target, state))
     }
 }
@@ -275,13 +268,9 @@ async fn bad_body(body: Problem, target: &SensorRef, terms: &Terms, state: &Http
     }
 }
 
-/// The answer to a write that is committed. It is not encoded yet, but its tag is by `codings` when nothing is left to encode.
-pub fn written(
-    outcome: Outcome,
-    content: Option<Content>,
-    codings: &AcceptedCodings<'_>,
-    state: &HttpState,
-) -> HttpResponse {
+/// The answer to a write that is committed. It is not encoded yet, but its tag is as the request's `headers` ask for when nothing is
+/// left to encode.
+pub fn written(outcome: Outcome, content: Option<Content>, headers: &HeaderMap, state: &HttpState) -> HttpResponse {
     let (status, record) = match outcome {
         Outcome::Created(record) => {
             tracing::debug!(sensor = %record.id, revision = record.revision.get(), "sensor created");
@@ -308,14 +297,11 @@ pub fn written(
         if status == StatusCode::OK {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
-        let headers = response.headers_mut();
-        headers.remove(header::CONTENT_TYPE);
         // RFC 9110 §15.3.5: it is that of what a GET would be given.
-        let coding = codings.best_for(record.representation.len());
-        let tag = headers.get(header::ETAG);
-        if let Some(tag) = tag.and_then(|tag| conditional::encoded(tag, coding)) {
-            headers.insert(header::ETAG, tag);
-        }
+        let variant = Variant::of(headers, Form::Json, Some(record.representation.len()));
+        let tag = conditional::etag_of(state.store.epoch(), record.revision, variant);
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response.headers_mut().insert(header::ETAG, tag);
         response = response.drop_body().map_into_boxed_body();
     } else if let Some(url) = url {
         // RFC 9110 §8.7: the body is what a GET of this URL gives now.
