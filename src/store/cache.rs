@@ -182,6 +182,11 @@ impl Changes {
         stored::read(document.as_bytes()).ok().map(Arc::new)
     }
 
+    /// Remembers which sensor has the name, so that the next write by it finds what is in memory.
+    pub(super) fn note_name(&self, name: &SensorName, id: SensorId) {
+        self.cache.note_name(name, id);
+    }
+
     /// The sensor is about to be written.
     pub(super) fn unsettle(&mut self, id: SensorId) {
         if !is_planted("bug.decide-before-transaction") {

@@ -89,6 +89,9 @@ impl Scribe {
             return Ok(Ok(Some(sensor)));
         }
         let sensor = stored_sensor(connection, target)?;
+        if let (SensorRef::Name(name), Ok(Some(sensor))) = (target, &sensor) {
+            self.changes.note_name(name, sensor.id);
+        }
         Ok(sensor.map(|sensor| sensor.map(Arc::new)))
     }
 

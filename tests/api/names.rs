@@ -125,3 +125,43 @@ async fn two_posts_that_race_for_one_name_make_one_sensor() {
     assert_eq!(service.store_revision().await, 1);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_by_a_name_meets_the_sensor_that_has_it_by_then() {
+    let service = Service::start().await;
+    let first = service.create(&json!({"name": "first"})).await.id();
+    let second = service.create(&json!({"name": "second"})).await.id();
+    // Nobody reads: the writes alone tell the writer who has the names.
+    for path in ["/sensors/first", "/sensors/second"] {
+        service.patch(path, &json!({"value": 1})).await.expect(200);
+    }
+    let moves = json!({"atomic": false, "operations": [
+        {"method": "PATCH", "path": "/sensors/first", "body": {"name": "aside"}},
+        {"method": "PATCH", "path": "/sensors/first", "body": {"value": 2}},
+        {"method": "PATCH", "path": "/sensors/second", "body": {"name": "first"}},
+        {"method": "PATCH", "path": "/sensors/first", "body": {"value": 3}},
+    ]});
+    let answer = service
+        .request(
+            "POST",
+            "/batch",
+            &[("content-type", "application/json")],
+            moves.to_string(),
+        )
+        .await
+        .expect(200);
+    let answer = answer.json();
+    let outcomes = answer["outcomes"].as_array().unwrap();
+    assert!(
+        outcomes
+            .iter()
+            .map(|outcome| &outcome["status"])
+            .eq([200, 404, 200, 200].iter()),
+        "{answer}"
+    );
+    for (path, id) in [("/sensors/first", &second), ("/sensors/aside", &first)] {
+        assert_eq!(&service.patch(path, &json!({"value": 4})).await.expect(200).id(), id);
+    }
+    assert_eq!(service.patch("/sensors/second", &json!({"value": 5})).await.status, 404);
+    service.finish().await;
+}
