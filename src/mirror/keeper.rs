@@ -131,7 +131,8 @@ impl Keeper {
             url.set_path("");
             url
         };
-        let endpoint = Endpoint::from_url(&url).map_err(|error| format!("the broker's URL: {error}"))?;
+        let endpoint = Endpoint::from_url(&url)
+            .map_err(|error| format!("{url}, which the service names as its broker: {error}"))?;
         Ok((endpoint, topic))
     }
 

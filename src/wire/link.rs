@@ -154,14 +154,18 @@ impl LinkBase {
         format!("{}{topic}", self.topic_prefix)
     }
 
-    /// The link to the MQTT topic `topic`, where changes are announced.
+    /// The link to the MQTT topic `topic`, where changes are announced. The path of a WebSocket's URL is its own.
     #[must_use]
     pub fn monitor(&self, topic: &str) -> Link {
         let topic = self.topic(topic);
-        let path = utf8_percent_encode(&topic, NOT_IN_A_PATH).to_string();
+        let href = if self.mqtt_url.starts_with("ws") {
+            self.mqtt_url.clone()
+        } else {
+            format!("{}/{}", self.mqtt_url, utf8_percent_encode(&topic, NOT_IN_A_PATH))
+        };
         Link {
             topic: Some(topic),
-            ..Link::new("monitor", format!("{}/{path}", self.mqtt_url))
+            ..Link::new("monitor", href)
         }
     }
 
@@ -245,5 +249,13 @@ mod tests {
         let link = base.monitor("sensors/+");
         assert_eq!(link.href, "mqtt://example.org/it/plant%207%20%7B50%25%7D%3F/sensors/+");
         assert_eq!(link.topic.as_deref(), Some("it/plant 7 {50%}?/sensors/+"));
+    }
+
+    #[test]
+    fn a_link_to_a_websocket_is_the_url_to_connect_to() {
+        let base = LinkBase::new("https://example.org", "wss://example.org/mqtt", "plant7/");
+        let link = base.monitor("sensors/+");
+        assert_eq!(link.href, "wss://example.org/mqtt");
+        assert_eq!(link.topic.as_deref(), Some("plant7/sensors/+"));
     }
 }
