@@ -7,7 +7,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use url::Url;
 
 use crate::config::{Config, Settings, broker_url, load_dotenv};
@@ -101,6 +101,49 @@ struct Cli {
     settings: Settings,
 }
 
+/// The settings that these subcommands use. Their help tells of no others, though each takes them all, as it does from `.env`.
+const USED: &[(&str, &[&str])] = &[
+    ("migrate", OF_STORE),
+    ("backup", OF_STORE),
+    ("restore", OF_STORE),
+    ("openapi", OF_DOCUMENTS),
+    ("asyncapi", OF_DOCUMENTS),
+    ("health", &["http_bind"]),
+    ("watch", &["http_bind", "public_url", "log_format", "rust_log"]),
+];
+const OF_STORE: &[&str] = &["database_url", "log_format", "rust_log"];
+const OF_DOCUMENTS: &[&str] = &[
+    "http_bind",
+    "public_url",
+    "require_if_match",
+    "mqtt_url",
+    "mqtt_public_url",
+    "mqtt_bind",
+    "mqtt_topic_prefix",
+    "mqtt_qos",
+    "mqtt_retain_state",
+];
+
+fn command_line() -> clap::Command {
+    let command = Cli::command();
+    let settings: Vec<_> = command
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+        .cloned()
+        .collect();
+    USED.iter().fold(command, |command, (name, used)| {
+        let is_used = |setting: &&Arg| used.contains(&setting.get_id().as_str());
+        // What a subcommand has itself, clap does not pass on to it.
+        let unused = settings
+            .iter()
+            .filter(|setting| !is_used(setting))
+            .map(|setting| setting.clone().hide(true));
+        command.mut_subcommand(name, |subcommand| {
+            subcommand.args(unused).after_help("All settings: sensorcast --help")
+        })
+    })
+}
+
 /// Reads `.env` of the current folder, the environment and the arguments. Call it before the process has a second
 /// thread, because `.env` goes into the environment.
 ///
@@ -109,17 +152,22 @@ struct Cli {
 /// [`Stop`], when the process is to end at once.
 pub fn parse() -> Result<Invocation, Stop> {
     load_dotenv(Path::new(".env")).map_err(|error| Stop::Wrong(error.to_string()))?;
-    match Cli::try_parse() {
-        Ok(cli) => match cli.settings.contradiction() {
-            Some(contradiction) => Err(Stop::Wrong(contradiction)),
-            None => Ok(Invocation {
-                command: cli.command.unwrap_or(Command::Serve),
-                config: cli.settings.into_config(),
-            }),
-        },
-        Err(error) if error.use_stderr() => Err(Stop::Wrong(message::one_line(&error, &Cli::command()))),
-        Err(error) => Err(Stop::Asked(error.render().to_string())),
+    let parsed = command_line()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let Cli { command, settings } = match parsed {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return Err(Stop::Wrong(message::one_line(&error, &Cli::command()))),
+        Err(error) => return Err(Stop::Asked(error.render().to_string())),
+    };
+    let command = command.unwrap_or(Command::Serve);
+    if let (Command::Serve, Some(contradiction)) = (&command, settings.contradiction()) {
+        return Err(Stop::Wrong(contradiction));
     }
+    Ok(Invocation {
+        command,
+        config: settings.into_config(),
+    })
 }
 
 fn service_url(text: &str) -> Result<Url, String> {
@@ -135,7 +183,20 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
+    }
+
+    #[test]
+    fn the_settings_that_subcommands_use_are_settings() {
+        let command = Cli::command();
+        let is_setting = |id: &&str| command.get_arguments().any(|argument| argument.get_id() == *id);
+        let (names, used): (Vec<_>, Vec<_>) = USED.iter().copied().unzip();
+        assert!(used.concat().iter().all(is_setting));
+        let others = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .filter(|name| !names.contains(name));
+        assert_eq!(others.collect::<Vec<_>>(), ["serve"]);
     }
 
     #[test]

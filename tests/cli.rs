@@ -270,6 +270,23 @@ fn version_and_help_are_printed_whatever_the_settings_are() {
 }
 
 #[test]
+fn the_help_of_a_subcommand_tells_of_the_settings_that_it_uses() {
+    let help = Run::new(&["backup", "--help"]).text();
+    let tells_of = |setting: &str| help.contains(setting);
+    assert!(tells_of("--database-url") && !tells_of("--mqtt-qos"), "{help}");
+    // The others are taken all the same, before it and behind it.
+    for arguments in [
+        &["--mqtt-qos=0", "openapi"][..],
+        &["openapi", "--mqtt-qos=0", "--http-max-url-bytes=4096"],
+    ] {
+        assert!(
+            Run::new(arguments).text().contains("without a guarantee"),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
 fn the_example_of_dotenv_has_every_setting_with_its_default_and_a_meaning() {
     let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
     let help = Run::new(&["--help"]).text();
@@ -458,6 +475,8 @@ fn links_lead_to_where_it_listens_unless_told_otherwise() {
         (vec![], "http://localhost:8000"),
         (vec![("HTTP_BIND", "127.0.0.1:8801")], "http://localhost:8801"),
         (vec![("HTTP_BIND", "0.0.0.0:0")], "http://localhost:8000"),
+        (vec![("HTTP_BIND", "192.0.2.7:80")], "http://192.0.2.7"),
+        (vec![("HTTP_BIND", "[2001:db8::7]:8801")], "http://[2001:db8::7]:8801"),
         (
             vec![
                 ("HTTP_BIND", "127.0.0.1:8801"),

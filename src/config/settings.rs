@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "HTTP")]
     http_bind: SocketAddr,
 
-    /// Base of every link; by default http://localhost with the port of HTTP_BIND
+    /// Base of every link; by default where HTTP_BIND listens, http://localhost:8000
     #[arg(long, env, global = true, default_value = "", value_parser = urls::public)]
     #[arg(help_heading = "HTTP", hide_default_value = true)]
     public_url: OptionalUrl,
@@ -103,7 +103,7 @@ pub(crate) struct Settings {
     #[arg(help_heading = "MQTT", hide_env_values = true, hide_default_value = true)]
     mqtt_url: OptionalUrl,
 
-    /// The broker in links; by default MQTT_URL without its password, or the built-in broker at PUBLIC_URL's host
+    /// The broker in links; by default MQTT_URL without its password, or where the built-in broker listens
     #[arg(long, env, global = true, default_value = "", value_parser = urls::public_broker)]
     #[arg(help_heading = "MQTT", hide_default_value = true)]
     mqtt_public_url: OptionalUrl,
@@ -206,14 +206,15 @@ impl Settings {
         }
     }
 
-    #[expect(clippy::expect_used, reason = "a constant with a number in it")]
+    #[expect(clippy::expect_used, reason = "a host that is well-formed, and a number")]
     fn resolved_public_url(&self) -> Url {
         let port = match self.http_bind.port() {
             // Only the running service knows which one the system chose (`Config::http_listens_at`).
             0 => DEFAULT_HTTP_PORT,
             port => port,
         };
-        let default = || Url::parse(&format!("http://localhost:{port}")).expect("a URL");
+        let host = urls::host_of(self.http_bind.ip());
+        let default = || Url::parse(&format!("http://{host}:{port}")).expect("a URL");
         self.public_url.0.clone().unwrap_or_else(default)
     }
 
@@ -224,7 +225,10 @@ impl Settings {
         if let Some(url) = &self.mqtt_url.0 {
             return without_credentials(url);
         }
-        let host = public_url.host_str().unwrap_or("localhost");
+        let host = match self.mqtt_bind.ip() {
+            ip if self.public_url.0.is_none() && !ip.is_unspecified() => urls::host_of(ip),
+            _ => public_url.host_str().unwrap_or_default().to_owned(),
+        };
         // As above (`Config::broker_listens_at`).
         let port = match self.mqtt_bind.port() {
             0 => String::new(),

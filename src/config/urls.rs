@@ -1,5 +1,6 @@
 //! The settings that are URLs.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
@@ -128,6 +129,16 @@ pub(super) fn database(text: &str) -> Result<PathBuf, String> {
 /// A setting that may be unset. Not an `Option` itself, because clap gives that a meaning of its own.
 #[derive(Debug, Clone)]
 pub(super) struct OptionalUrl(pub(super) Option<Url>);
+
+/// The host of links to what listens at `ip`, where no setting names one: `localhost` leads to 127.0.0.1, and what listens everywhere
+/// listens there too.
+pub(super) fn host_of(ip: IpAddr) -> String {
+    match ip {
+        _ if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
 
 /// The URL without user and password, fit for logs and links.
 #[must_use]
