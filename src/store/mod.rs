@@ -6,7 +6,6 @@
 //! cost none (`cache`, `tail`). What is committed shows in [`Store::head`].
 
 mod backup;
-mod batch;
 mod cache;
 mod chain;
 mod command;
@@ -42,8 +41,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use backup::{BackupError, Former, Restored, backup, restore};
-pub use batch::{BatchOutcome, Tell};
-pub use command::{Decide, Outcome};
+pub use command::{BatchOutcome, Decide, Outcome, Tell};
 pub use error::{StoreError, WriteError};
 pub use history::{History, Past};
 pub use list::Page;
@@ -57,9 +55,8 @@ use crate::clock::Clock;
 use crate::domain::{ChangeKind, Epoch, Revision, SensorId, SensorName, SensorRef, Timestamp, Version};
 use crate::failpoint::reach;
 use crate::wire::link::LinkBase;
-use batch::Batch;
 use cache::SensorCache;
-use command::{Command, Note, Write};
+use command::{Batch, Command, Note, Write};
 use file::Lock;
 use lookup::Question;
 use overload::{Overload, Place};

@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::row::execute;
 use super::row::{damaged, instant};
-use super::scribe::execute;
 use super::{Outcome, Record, StoreError};
 use crate::domain::{Revision, Timestamp};
 

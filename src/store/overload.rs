@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::sleep;
 
-use super::writer::MAX_GROUP;
-
+/// The most writes that share a transaction; the writer's `group_limit` bounds how long they may take.
+pub(super) const MAX_GROUP: usize = 256;
 /// How long every new group may find more writes under way than fit into one. A burst is over by then. Writes that came in until then
 /// wait for each other, so a longer time makes more of them slow.
 const PATIENCE: Duration = Duration::from_millis(10);

@@ -1,6 +1,6 @@
 //! A row of `sensors`, whichever library reads it.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::{Record, StoreError};
 use crate::domain::{Revision, SensorRef, Status, Timestamp};
@@ -64,6 +64,11 @@ pub(super) fn find(connection: &Connection, sensor: &SensorRef) -> rusqlite::Res
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Revision> {
     let mut statement = connection.prepare_cached("SELECT head FROM store")?;
     statement.query_row([], |row| row.get(0)).map(Revision::new)
+}
+
+/// Runs a statement, prepared once, and gives the number of rows that it changed.
+pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(sql)?.execute(parameters)
 }
 
 /// When the sensor became what its document or its representation shows.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params, params};
 use super::cache::Changes;
 use super::command::{Decide, Note, Outcome};
 use super::packed::Packed;
-use super::row::{damaged, find};
+use super::row::{damaged, execute, find};
 use super::{Record, StoreError, StoredEvent, WriteError};
 use crate::domain::{
     Change, ChangeKind, Epoch, EventForm, Label, Location, Moment, Refusal, Revision, Sensor, SensorId, SensorName,
@@ -318,11 +318,6 @@ fn keeps_state(revision: Revision) -> bool {
     BuildHasherDefault::<DefaultHasher>::new()
         .hash_one(revision.get())
         .is_multiple_of(EVENTS_PER_STATE as u64)
-}
-
-/// Runs a statement, prepared once, and gives the number of rows that it changed.
-pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<usize> {
-    connection.prepare_cached(sql)?.execute(parameters)
 }
 
 /// Notes something about the store itself.

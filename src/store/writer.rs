@@ -11,21 +11,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, BatchOutcome};
-use super::command::{Command, Decide, Outcome, Write};
+use super::command::{Batch, BatchOutcome, Command, Decide, Outcome, Write};
 use super::file::{Lock, OpenedFile};
 use super::once::{self, Known};
-use super::overload::Overload;
+use super::overload::{MAX_GROUP, Overload};
 use super::post::Post;
-use super::scribe::{self, Scribe, execute};
+use super::row::execute;
+use super::scribe::{self, Scribe};
 use super::trouble::Trouble;
 use super::{Retention, StoreError, StoreMetrics, WriteError};
 use crate::clock::Clock;
 use crate::domain::{Moment, Revision, SensorRef, Timestamp};
 use crate::failpoint::{is_planted, pass, reach};
 
-/// The most commands that share a transaction; [`Writer::group_limit`] bounds how long they may take.
-pub(super) const MAX_GROUP: usize = 256;
 /// How long the statements of a group may always take.
 const MIN_GROUP_LIMIT: Duration = Duration::from_millis(5);
 /// How often the log is looked through for events that may go.
