@@ -1,12 +1,10 @@
 //! What clients send, turned into the domain's types: every fault is found and pointed at, not only the first.
 
 use serde::Deserialize;
-use serde_json::{Map, Number, Value as Json};
-use thiserror::Error;
+use serde_json::{Map, Value as Json};
 
 use super::json;
 use super::representation::{self, StatusForm, ValueForm};
-use super::stored::StoredForm;
 use crate::domain::{
     Fault, Location, MeasuredAt, Metadata, Properties, Sensor, SensorId, SensorName, SensorRef, Status, Timestamp,
     Value, canonical_number, escape,
@@ -46,11 +44,6 @@ pub struct Replacement {
 /// The body of a merge patch: an object, to be judged by what it makes of the sensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergePatch(Map<String, Json>);
-
-/// A stored document that this version could not have written: the database was changed by something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a stored document is damaged")]
-pub struct ReadError;
 
 /// Reads the body of a POST.
 ///
@@ -169,33 +162,6 @@ impl MergePatch {
     }
 }
 
-/// The properties in a stored representation.
-///
-/// # Errors
-/// When they break a rule.
-pub(super) fn stored_properties(stored: StoredForm) -> Result<Properties, ReadError> {
-    let label = |text: Option<String>| text.map(|text| text.parse()).transpose().map_err(|_| ReadError);
-    Ok(Properties {
-        name: stored.name.parse().map_err(|_| ReadError)?,
-        kind: label(stored.kind)?,
-        unit: label(stored.unit)?,
-        value: stored
-            .value
-            .map(|value| value_of(value, "/value"))
-            .transpose()
-            .map_err(|_| ReadError)?,
-        status: stored.status.into(),
-        location: stored.location.map(location_of).transpose().map_err(|_| ReadError)?,
-        metadata: stored.metadata.map(metadata_of).transpose().map_err(|_| ReadError)?,
-    })
-}
-
-/// A coordinate as JSON: the canonical spelling of the number.
-pub(super) fn coordinate(degrees_or_metres: f64) -> Option<Number> {
-    let number = Number::from_f64(degrees_or_metres)?;
-    canonical_number(&number).ok()
-}
-
 fn object(body: Json) -> Result<Map<String, Json>, Vec<Fault>> {
     match body {
         Json::Object(members) => Ok(members),
@@ -304,7 +270,7 @@ fn keep<T>(result: Result<T, Vec<Fault>>, faults: &mut Vec<Fault>) -> Option<T> 
     result.map_err(|found| faults.extend(found)).ok()
 }
 
-fn value_of(form: ValueForm, pointer: &str) -> Result<Value, Vec<Fault>> {
+pub(super) fn value_of(form: ValueForm, pointer: &str) -> Result<Value, Vec<Fault>> {
     let value = match form {
         ValueForm::Number(number) => Value::number(&number),
         ValueForm::Boolean(boolean) => Ok(Value::Boolean(boolean)),
@@ -313,7 +279,7 @@ fn value_of(form: ValueForm, pointer: &str) -> Result<Value, Vec<Fault>> {
     value.map_err(|detail| vec![Fault::new(pointer, detail)])
 }
 
-fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec<Fault>> {
+pub(super) fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec<Fault>> {
     let fault = |token: &str, detail: &str| Fault::new(format!("/location/{token}"), detail);
     let mut faults = Vec::new();
     if object.remove("type") != Some(Json::from("Point")) {
@@ -365,7 +331,7 @@ fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec<Fault>> {
     }
 }
 
-fn metadata_of(object: Map<String, Json>) -> Result<Metadata, Vec<Fault>> {
+pub(super) fn metadata_of(object: Map<String, Json>) -> Result<Metadata, Vec<Fault>> {
     let within = |fault: Fault| Fault::new(format!("/metadata{}", fault.pointer), fault.detail);
     Metadata::new(object).map_err(|faults| faults.into_iter().map(within).collect())
 }

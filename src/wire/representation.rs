@@ -4,15 +4,14 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Number, Value as Json, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::input;
 use super::link::{Link, LinkBase};
 use super::members::Members;
-use crate::domain::{Label, Metadata, Sensor, SensorId, SensorName, Status, Timestamp, Value};
+use crate::domain::{Label, Metadata, Sensor, SensorId, SensorName, Status, Timestamp, Value, canonical_number};
 
 /// A sensor. Members that are not set are left out, never `null`.
 ///
@@ -174,7 +173,7 @@ pub struct LocationForm {
     pub geometry: GeometryForm,
     /// Longitude (-180 to 180), latitude (-90 to 90), altitude in metres.
     #[schema(value_type = PositionForm)]
-    pub coordinates: Vec<serde_json::Number>,
+    pub coordinates: Vec<Number>,
 }
 
 /// The one GeoJSON geometry that a sensor's location can be.
@@ -411,10 +410,16 @@ pub(super) fn properties_form(sensor: &Sensor) -> PropertiesForm {
         status: properties.status.into(),
         location: properties.location.map(|location| LocationForm {
             geometry: GeometryForm::Point,
-            coordinates: location.coordinates().filter_map(input::coordinate).collect(),
+            coordinates: location.coordinates().filter_map(coordinate).collect(),
         }),
         metadata: properties.metadata.clone(),
     }
+}
+
+/// A coordinate as JSON: the canonical spelling of the number.
+fn coordinate(degrees_or_metres: f64) -> Option<Number> {
+    let number = Number::from_f64(degrees_or_metres)?;
+    canonical_number(&number).ok()
 }
 
 #[expect(clippy::ref_option, reason = "so serde calls it")]

@@ -2,27 +2,33 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
+use thiserror::Error;
 
-use super::input::{self, ReadError};
+use super::input;
 use super::representation::{StatusForm, ValueForm};
-use crate::domain::{Revision, Sensor, Timestamp};
+use crate::domain::{Properties, Revision, Sensor, Timestamp};
 
 /// A representation as it is read back; its links follow from the rest.
 #[derive(Deserialize)]
-pub(super) struct StoredForm<'a> {
+struct StoredForm<'a> {
     id: &'a str,
-    pub name: &'a str,
-    pub kind: Option<String>,
-    pub unit: Option<String>,
-    pub value: Option<ValueForm>,
+    name: &'a str,
+    kind: Option<String>,
+    unit: Option<String>,
+    value: Option<ValueForm>,
     measured_at: Option<&'a str>,
-    pub status: StatusForm,
-    pub location: Option<Map<String, Json>>,
-    pub metadata: Option<Map<String, Json>>,
+    status: StatusForm,
+    location: Option<Map<String, Json>>,
+    metadata: Option<Map<String, Json>>,
     revision: i64,
     created_at: &'a str,
     updated_at: &'a str,
 }
+
+/// A stored document that this version could not have written: the database was changed by something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a stored document is damaged")]
+pub struct ReadError;
 
 /// Reads a representation back.
 ///
@@ -37,7 +43,32 @@ pub fn read(representation: &[u8]) -> Result<Sensor, ReadError> {
         revision: Revision::new(stored.revision),
         created_at: instant(stored.created_at)?,
         updated_at: instant(stored.updated_at)?,
-        properties: input::stored_properties(stored)?,
+        properties: properties(stored)?,
+    })
+}
+
+fn properties(stored: StoredForm) -> Result<Properties, ReadError> {
+    let label = |text: Option<String>| text.map(|text| text.parse()).transpose().map_err(|_| ReadError);
+    Ok(Properties {
+        name: stored.name.parse().map_err(|_| ReadError)?,
+        kind: label(stored.kind)?,
+        unit: label(stored.unit)?,
+        value: stored
+            .value
+            .map(|value| input::value_of(value, "/value"))
+            .transpose()
+            .map_err(|_| ReadError)?,
+        status: stored.status.into(),
+        location: stored
+            .location
+            .map(input::location_of)
+            .transpose()
+            .map_err(|_| ReadError)?,
+        metadata: stored
+            .metadata
+            .map(input::metadata_of)
+            .transpose()
+            .map_err(|_| ReadError)?,
     })
 }
 
