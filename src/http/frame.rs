@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::framing::Turn;
 use super::problem::{self, Problem};
 use super::sensors::read::{self, SensorRead};
-use super::{HttpState, coding, cors};
+use super::{HttpState, compression, cors};
 use crate::clock;
 use crate::config::HttpLimits;
 
@@ -62,7 +62,7 @@ where
                     }
                 };
                 let response = span.in_scope(|| exchange.finish(request.head(), route, response));
-                Ok(coding::encode(request.head(), response).await.into())
+                Ok(compression::encode(request.head(), response).await.into())
             });
         }
         let span = exchange.span(&request);
@@ -72,7 +72,7 @@ where
             let (request, response) = answer.await?.into_parts();
             let route = request.match_pattern().map(Cow::Owned);
             let response = span.in_scope(|| exchange.finish(request.head(), route, response));
-            Ok(coding::encode(request.head(), response).await.into())
+            Ok(compression::encode(request.head(), response).await.into())
         })
     })
 }

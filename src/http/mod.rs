@@ -5,6 +5,7 @@ mod allow;
 mod batch;
 mod beside;
 mod coding;
+mod compression;
 mod conditional;
 mod cors;
 mod documents;
