@@ -23,6 +23,7 @@ mod relay;
 mod session;
 mod sink;
 mod status;
+mod stop;
 mod suspect;
 mod trouble;
 

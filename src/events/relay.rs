@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::log::EventLog;
@@ -12,6 +11,7 @@ use super::progress::Progress;
 use super::session::{Ending, Session};
 use super::sink::Sink;
 use super::status::RelayStatus;
+use super::stop::Stop;
 use super::trouble::Trouble;
 use crate::domain::Revision;
 use crate::failpoint::pass;
@@ -28,15 +28,6 @@ pub struct Relay<L, S> {
     trouble: Trouble,
     /// Whether the last connections did nothing and were lost soon, so that the next one is no news.
     is_lost_at_once: bool,
-}
-
-/// The two steps of stopping.
-#[derive(Default)]
-pub(super) struct Stop {
-    /// Publish what is there, then stop.
-    pub(super) asked: CancellationToken,
-    /// Stop, whatever is left.
-    pub(super) over: CancellationToken,
 }
 
 /// What became of one connection.
@@ -60,8 +51,6 @@ const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A connection that has lived for so long was a good one, also when there was nothing to publish.
 const LONG_LIFE: Duration = Duration::from_secs(10);
 const NO_CONNECTION: &str = "no connection to the broker";
-/// What the farewell takes of the time in which to stop.
-const FAREWELL_RESERVE: Duration = Duration::from_secs(2);
 
 impl<L: EventLog, S: Sink> Relay<L, S> {
     /// A relay that will go on where the last one stopped.
@@ -220,19 +209,6 @@ fn new_pauses() -> ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-impl Stop {
-    /// Waits for the word, and resolves when it says. A little before, it is over: the farewell gets its time. An attempt to connect may go on
-    /// until it resolves.
-    async fn follow(&self, word: oneshot::Receiver<Instant>) {
-        // Who went away without a word waits for nothing.
-        let deadline = word.await.unwrap_or_else(|_| Instant::now());
-        self.asked.cancel();
-        sleep_until(deadline - FAREWELL_RESERVE).await;
-        self.over.cancel();
-        sleep_until(deadline).await;
-    }
 }
 
 /// Persists the newest cursor until there are no more to come. While one is written the next ones gather.

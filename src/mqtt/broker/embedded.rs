@@ -14,7 +14,7 @@ use tracing::error;
 
 use super::BrokerError;
 use super::door::Door;
-use super::guard::Guard;
+use super::guard::{Guard, MAX_CLIENTS};
 use super::metrics::BrokerMetrics;
 use super::numbers::Numbers;
 use crate::config::MqttConfig;
@@ -32,8 +32,6 @@ pub struct Broker {
 
 /// The user name under which the relay comes, with a secret of this process.
 const RELAY_USER: &str = "sensorcast-relay";
-/// Clients at a time.
-pub(super) const MAX_CLIENTS: usize = 1_000;
 /// A packet's bytes; an event has less than 100 KiB. The library's default of 256 MiB makes Python's Paho refuse the
 /// connection.
 const MAX_PACKET_BYTES: usize = 1 << 20;

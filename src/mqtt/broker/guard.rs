@@ -9,7 +9,6 @@ use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
 use tracing::warn;
 
-use super::embedded::MAX_CLIENTS;
 use super::numbers::Numbers;
 use crate::mqtt::client_id;
 use crate::mqtt::endpoint::Credentials;
@@ -26,6 +25,8 @@ pub(super) struct Guard {
     pub(super) numbers: Arc<Numbers>,
 }
 
+/// Clients at a time.
+pub(super) const MAX_CLIENTS: usize = 1_000;
 /// From this many connections on, a new one is worth a log line: half of the limit.
 const CROWD: usize = MAX_CLIENTS / 2;
 
