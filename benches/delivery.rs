@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::fill::{self, Contents, MARK, SENSOR, sensor_id};
+use crate::fill::{self, Contents};
 use crate::http::Client;
 use crate::mqtt::{Message, Mqtt};
 use crate::paho;
 use crate::process::{Service, free_address, metric};
 use crate::progress;
-use crate::rows::{FEW_SENSORS, MERGE_PATCH, Setting, WRITERS, sensor_path};
+use crate::sample::{MARK, MERGE_PATCH, SENSOR, sensor_id, sensor_path};
+use crate::setting::{FEW_SENSORS, Setting, WRITERS};
 use crate::stand_ins::SENSORS;
 use crate::table::{Goal, Row, median, ms, percentile, short, thousands};
 use crate::wrk::finish;

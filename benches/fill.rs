@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use crate::process::Place;
+use crate::sample::{MARK, SENSOR};
 
 /// What a database is to hold.
 #[derive(Debug, Clone, Copy)]
@@ -23,16 +24,7 @@ pub struct Contents {
     pub is_published: bool,
 }
 
-/// What tells one sensor from the other, in id and name: 12 hexadecimal digits.
-pub const MARK: &str = "abcdefabcdef";
-/// What every sensor says, beside its name.
-pub const SENSOR: &str = r#"{"name":"bench-abcdefabcdef","kind":"temperature","unit":"Cel","value":21.5,"location":{"type":"Point","coordinates":[12.4924,41.8902]},"metadata":{"room":"cellar","owner":"facility"}}"#;
 const CHANGE: &str = r#"{"value":22.5}"#;
-
-/// The id of the sensor `number`; `load.lua` makes the same.
-pub fn sensor_id(number: u64) -> String {
-    format!("01a20000-0000-7000-8000-{number:012x}")
-}
 
 /// Makes the database of the service in the folder `name`, which does not run.
 pub fn fill(place: &Place, name: &str, contents: Contents) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use crate::fill;
 use crate::pace::{Pace, Tally, p50, p99};
 use crate::process::Place;
 use crate::progress;
-use crate::rows::{FEW_SENSORS, WRITERS};
+use crate::setting::{FEW_SENSORS, WRITERS};
 use crate::table::{ms, short};
 
 const TIMES_TOO_MUCH: f64 = 5.0;

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 
 use crate::fill::fill;
 use crate::process::Place;
-use crate::rows::{FEW_SENSORS, READERS, WRITERS};
+use crate::setting::{FEW_SENSORS, READERS, WRITERS};
 use crate::stand_ins::SENSORS;
 use crate::table::thousands;
 use crate::wrk::finish;

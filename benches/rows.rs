@@ -7,9 +7,11 @@ use anyhow::Context;
 
 use crate::delivery::{lag, latency, relay};
 use crate::disk::{self, Disk};
-use crate::fill::{self, Contents, sensor_id};
-use crate::process::{Place, Process, Service};
+use crate::fill;
+use crate::process::{Place, Service};
 use crate::progress;
+use crate::sample::{MERGE_PATCH, sensor_path};
+use crate::setting::{FEW_SENSORS, READERS, Setting, WRITERS};
 use crate::stand_ins::{Answers, SENSORS};
 use crate::table::{Goal, Row, median, ms, short, thousands};
 use crate::wrk::Load;
@@ -29,27 +31,8 @@ const GROUPS: &[Group] = &[
     ("list", list),
 ];
 
-/// What the rows start from.
-pub struct Setting<'a> {
-    pub place: &'a Place,
-    pub rounds: u32,
-    service: Service,
-    bare: Process,
-    /// The tag of a sensor that no row changes before it was used.
-    tag: String,
-}
-
-pub const READERS: u32 = 32;
-pub const WRITERS: u32 = 64;
 const READ_SECONDS: u32 = 2;
 const WRITE_SECONDS: u32 = 3;
-/// What a row has that is not about many.
-pub const FEW_SENSORS: Contents = Contents {
-    sensors: SENSORS,
-    changes: 0,
-    is_published: true,
-};
-pub const MERGE_PATCH: &str = "content-type: application/merge-patch+json\n";
 
 /// Measures the groups whose names are in `chosen`; all of them when it is empty.
 pub fn run(place: &Place, rounds: u32, chosen: &[String]) -> anyhow::Result<Vec<Row>> {
@@ -268,8 +251,4 @@ fn alone(setting: &Setting) -> anyhow::Result<Vec<Row>> {
         unit: "",
         absolute: format!("{} ms; fdatasync {} ms", short(median(&times)), short(median(&syncs))),
     }])
-}
-
-pub fn sensor_path(number: u64) -> String {
-    format!("/sensors/{}", sensor_id(number))
 }

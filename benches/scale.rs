@@ -11,7 +11,7 @@ use crate::mqtt::Mqtt;
 use crate::paho;
 use crate::process::{Place, Service, free_address};
 use crate::progress;
-use crate::rows::{FEW_SENSORS, READERS, WRITERS};
+use crate::setting::{FEW_SENSORS, READERS, WRITERS};
 use crate::stand_ins::SENSORS;
 use crate::table::{Goal, Row, median, ms, short, thousands};
 

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::fill::sensor_id;
 use crate::http::Answer;
+use crate::sample::{MARK, SENSOR, sensor_id};
 
 /// Answers of the service, for actix-web alone to give.
 #[derive(Debug, Serialize, Deserialize)]
@@ -201,7 +201,7 @@ async fn open(path: &Path) -> anyhow::Result<SqlitePool> {
     for number in 0..SENSORS {
         sqlx::query("INSERT INTO sensors (id, document) VALUES (?, ?)")
             .bind(sensor_id(number))
-            .bind(crate::fill::SENSOR.replace(crate::fill::MARK, &number.to_string()))
+            .bind(SENSOR.replace(MARK, &number.to_string()))
             .execute(&mut *transaction)
             .await?;
     }
