@@ -95,7 +95,10 @@ impl<'a> AcceptedCodings<'a> {
 
     fn quality(&self, coding: Coding) -> Option<u16> {
         let own = self.ranges.iter().find(|(name, _)| coding.is_called(name));
-        match own.or_else(|| self.ranges.iter().find(|(name, _)| *name == "*")) {
+        // Who takes any need not know all of them: gzip is what everybody knows.
+        let is_known_to_all = matches!(coding, Coding::Identity | Coding::Gzip);
+        let any = self.ranges.iter().find(|(name, _)| *name == "*" && is_known_to_all);
+        match own.or(any) {
             Some((_, quality)) => Some(*quality),
             // Taken unless it is excluded; but what is asked for comes first.
             None => (coding == Coding::Identity).then_some(1),
@@ -140,7 +143,10 @@ mod tests {
             ("gzip;q=0.5, identity", Some(Coding::Identity)),
             ("gzip;q=0.001", Some(Coding::Gzip)),
             ("gzip;q=0", Some(Coding::Identity)),
+            ("*", Some(Coding::Gzip)),
             ("zstd;q=0, *", Some(Coding::Gzip)),
+            ("br, *;q=0.5", Some(Coding::Brotli)),
+            ("gzip;q=0, *", Some(Coding::Identity)),
             ("identity;q=0, br", Some(Coding::Brotli)),
             ("deflate", Some(Coding::Identity)),
             ("identity;q=0", None),
