@@ -44,9 +44,8 @@ impl Readiness {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Readiness)]
 struct ReadinessForm {
-    /// `ready`, or `unavailable` when the store cannot be read or written.
-    #[schema(example = "ready")]
-    status: &'static str,
+    /// Whether the store can be read and written.
+    status: ReadinessStatus,
     /// What is wrong with the store; absent when it works.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "the disk that holds the database is full")]
@@ -56,6 +55,13 @@ struct ReadinessForm {
     revision: i64,
     /// The way to the MQTT broker. A broker that is away does not make the service unready.
     mqtt: BrokerForm,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ReadinessStatus {
+    Ready,
+    Unavailable,
 }
 
 /// How the relay is doing.
@@ -130,8 +136,8 @@ pub async fn ready(state: Data<HttpState>) -> HttpResponse {
     state.readiness.found(store.as_ref().err().map(String::as_str));
     let (relay, lag) = (state.relay.state(), state.relay.lag());
     let (code, status) = match store {
-        Ok(()) => (StatusCode::OK, "ready"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Ok(()) => (StatusCode::OK, ReadinessStatus::Ready),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, ReadinessStatus::Unavailable),
     };
     HttpResponse::build(code)
         .insert_header((header::CACHE_CONTROL, "no-store"))

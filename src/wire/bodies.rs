@@ -135,23 +135,19 @@ impl ToSchema for JsonPatch {
     }
 }
 
-/// A merge patch goes into the location: what it does not mention stays, and `null` for what is not there does nothing.
+/// A merge patch goes into the location: what it does not mention stays.
 fn partial_location() -> RefOr<Schema> {
     let mut location = members_of(LocationForm::schema());
-    location.properties = location
-        .properties
-        .into_iter()
-        .map(|(name, member)| (name, nullable(member)))
-        .collect();
     location.required.clear();
-    let null = ObjectBuilder::new().schema_type(Type::Null);
-    location.additional_properties = Some(Box::new(AdditionalProperties::RefOr(null.into())));
     nullable(Schema::Object(location).into())
 }
 
-fn members_of(schema: RefOr<Schema>) -> Object {
+/// The members that the schema names itself, not by reference.
+pub(super) fn members_of(schema: RefOr<Schema>) -> Object {
     match schema {
         RefOr::T(Schema::Object(object)) => object,
+        // What is flattened into it comes first.
+        RefOr::T(Schema::AllOf(mut all)) => all.items.pop().map(members_of).unwrap_or_default(),
         _ => Object::new(),
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::representation::SensorForm;
 use crate::domain::{ChangeKind, Epoch, Revision, SensorId};
@@ -15,8 +16,8 @@ use crate::domain::{ChangeKind, Epoch, Revision, SensorId};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub struct EventForm<'a> {
-    /// What happened: `created`, `modified` or `deleted`.
-    #[schema(example = "modified")]
+    /// What happened.
+    #[schema(schema_with = names)]
     pub event: &'static str,
     /// The id of the sensor.
     #[schema(format = "uuid", example = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90")]
@@ -37,12 +38,22 @@ pub struct EventForm<'a> {
     pub state: Option<&'a RawValue>,
     /// A merge patch (RFC 7396) that turns the representation at `previous` into that at `revision`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, nullable = false, example = json!({"value": 21.7, "revision": 43}))]
+    #[schema(value_type = HashMap<String, serde_json::Value>, nullable = false, example = json!({"value": 21.7, "revision": 43}))]
     pub changes: Option<&'a Map<String, Json>>,
     /// The batch that the change belongs to, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub batch: Option<BatchForm<'a>>,
+}
+
+fn names() -> Object {
+    let kinds = [ChangeKind::Created, ChangeKind::Modified, ChangeKind::Deleted];
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(kinds.map(ChangeKind::as_str)))
+        .description(Some("What happened."))
+        .examples(["modified"])
+        .build()
 }
 
 /// The place of an event in a batch. Its events have contiguous revisions. An operation that changes nothing has no event and

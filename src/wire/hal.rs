@@ -13,12 +13,12 @@ use super::members::Members;
 pub struct HalForm {
     /// The links by their relation; where several have one relation, an array of them.
     #[serde(rename = "_links")]
-    #[schema(value_type = Option<Object>, nullable = false,
+    #[schema(value_type = Option<HashMap<String, serde_json::Value>>, nullable = false,
         example = json!({"self": {"href": "http://localhost:8000/sensors/01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90"}}))]
     pub links: (),
     /// The sensors of a page, as `item`.
     #[serde(rename = "_embedded")]
-    #[schema(value_type = Option<Object>, nullable = false, example = json!({"item": []}))]
+    #[schema(value_type = Option<HashMap<String, serde_json::Value>>, nullable = false, example = json!({"item": []}))]
     pub embedded: (),
 }
 

@@ -23,6 +23,9 @@ const WRITABLE: [&str; 8] = [
     "metadata",
 ];
 
+/// The members of a location.
+const POINT: [&str; 2] = ["type", "coordinates"];
+
 /// What a client wants a sensor to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
@@ -137,6 +140,11 @@ impl MergePatch {
         }
         // Before the merge, in which an unknown member with `null` would vanish.
         faults.extend(unknown_members(&patch));
+        if let Some(Json::Object(location)) = patch.get("location") {
+            let would_vanish = |(key, value): &(&String, &Json)| value.is_null() && !POINT.contains(&key.as_str());
+            let others = location.iter().filter(would_vanish).take(Fault::MAX_COUNT);
+            faults.extend(others.map(|(key, _)| not_of_point(key)));
+        }
         patch.retain(|key, _| WRITABLE.contains(&key.as_str()));
         let removes_measured_at = patch.get("measured_at").is_some_and(Json::is_null);
         // What is large and not mentioned stays as it is: it need not be judged again.
@@ -279,6 +287,13 @@ pub(super) fn value_of(form: ValueForm, pointer: &str) -> Result<Value, Vec<Faul
     value.map_err(|detail| vec![Fault::new(pointer, detail)])
 }
 
+fn not_of_point(key: &str) -> Fault {
+    Fault::new(
+        format!("/location/{}", escape(key)),
+        "is not a member of a GeoJSON Point",
+    )
+}
+
 pub(super) fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec<Fault>> {
     let fault = |token: &str, detail: &str| Fault::new(format!("/location/{token}"), detail);
     let mut faults = Vec::new();
@@ -295,11 +310,7 @@ pub(super) fn location_of(mut object: Map<String, Json>) -> Result<Location, Vec
             Vec::new()
         }
     };
-    faults.extend(
-        object
-            .keys()
-            .map(|key| fault(&escape(key), "is not a member of a GeoJSON Point")),
-    );
+    faults.extend(object.keys().map(|key| not_of_point(key)));
     let mut numbers = Vec::new();
     for (index, coordinate) in coordinates.iter().enumerate() {
         // An integer that no double holds would become another one.

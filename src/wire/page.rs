@@ -6,14 +6,15 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::bodies::members_of;
 use super::event::EventForm;
 use super::link::Link;
 use super::members::Members;
-use super::representation::{self, SensorForm};
+use super::representation::{self, PropertiesForm, SensorForm};
 
 /// A page of sensors, in the order asked for.
 #[derive(Debug, ToSchema)]
@@ -66,15 +67,13 @@ struct SensorPartForm;
 
 impl PartialSchema for SensorPartForm {
     fn schema() -> RefOr<Schema> {
-        let name = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Fields::all().ok());
-        ObjectBuilder::new()
-            .property_names(Some(name))
-            .description(Some(
-                "The members of a sensor that `fields` names, as they are in the whole of it.",
-            ))
-            .into()
+        let mut part = members_of(PropertiesForm::schema());
+        part.properties.extend(members_of(SensorForm::schema()).properties);
+        part.required.clear();
+        part.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        part.description =
+            Some("The members of a sensor that `fields` names, as they are in the whole of it.".to_owned());
+        Schema::Object(part).into()
     }
 }
 

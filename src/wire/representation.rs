@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value as Json, json};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::link::{Link, LinkBase};
@@ -25,7 +25,7 @@ pub struct SensorForm {
     /// The facts that clients decide.
     #[serde(flatten)]
     pub properties: PropertiesForm,
-    /// The revision of its last change; the ETag is `"{epoch}.{revision}"`.
+    /// The revision of its last change; the ETag is `"{epoch}.{revision}"`, with a suffix when the answer is compressed.
     #[schema(minimum = 1, example = 42)]
     pub revision: i64,
     /// When it was created: RFC 3339, UTC, milliseconds.
@@ -171,8 +171,9 @@ pub struct LocationForm {
     /// Always `Point`.
     #[serde(rename = "type")]
     pub geometry: GeometryForm,
-    /// Longitude (-180 to 180), latitude (-90 to 90), altitude in metres.
-    #[schema(value_type = PositionForm)]
+    /// A position (RFC 7946 §3.1.1): longitude (-180 to 180), latitude (-90 to 90) and, where it is known, altitude in metres.
+    // Without a schema of each: generators of clients take one for a tuple that always has an altitude.
+    #[schema(value_type = Vec<f64>, min_items = 2, max_items = 3, example = json!([12.4924, 41.8902]))]
     pub coordinates: Vec<Number>,
 }
 
@@ -182,39 +183,6 @@ pub struct LocationForm {
 pub enum GeometryForm {
     /// A single position.
     Point,
-}
-
-/// A position (RFC 7946 §3.1.1): longitude, latitude, altitude.
-#[derive(Debug)]
-pub struct PositionForm;
-
-// By hand, because the derive has no word for elements that differ.
-impl PartialSchema for PositionForm {
-    fn schema() -> RefOr<Schema> {
-        let number = |description: &str| {
-            ObjectBuilder::new()
-                .schema_type(Type::Number)
-                .description(Some(description))
-        };
-        let within = |limit: i32, description: &str| number(description).minimum(Some(-limit)).maximum(Some(limit));
-        ArrayBuilder::new()
-            .prefix_items([
-                Schema::from(within(180, "Longitude in degrees east.")),
-                Schema::from(within(90, "Latitude in degrees north.")),
-                Schema::from(number("Altitude in metres above the WGS 84 ellipsoid, where known.")),
-            ])
-            .items(ObjectBuilder::new().schema_type(Type::Number))
-            .min_items(Some(2))
-            .max_items(Some(3))
-            .examples([json!([12.4924, 41.8902])])
-            .into()
-    }
-}
-
-impl ToSchema for PositionForm {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Position")
-    }
 }
 
 /// What `kind` and `unit` can be.

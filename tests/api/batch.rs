@@ -108,7 +108,7 @@ fn failing_operations() -> Vec<(Value, u16)> {
             400,
         ),
         (
-            json!({"method": "PATCH", "path": "/sensors/s1", "headers": {"If-Match": 5}, "body": {}}),
+            json!({"method": "PATCH", "path": "/sensors/s1", "headers": {"If-Match": "a\nb"}, "body": {}}),
             400,
         ),
         (
@@ -194,12 +194,15 @@ async fn what_is_no_batch_is_refused_with_every_fault() {
             vec!["/atomic", "/x"],
         ),
         (
-            json!({"operations": [{"method": "PUT"}, operation, 5, {"method": "PUT", "path": "/sensors/a", "query": 1}, {"method": 1, "path": ""}]}),
+            json!({"operations": [{"method": "PUT"}, operation, 5, {"method": "PUT", "path": "/sensors/a", "query": 1}, {"method": 1, "path": ""},
+                {"method": "PUT", "path": "/sensors/a", "headers": {"If-Match": 5, "a/b": null}}]}),
             vec![
                 "/operations/0/path",
                 "/operations/2",
                 "/operations/3/query",
                 "/operations/4/method",
+                "/operations/5/headers/If-Match",
+                "/operations/5/headers/a~1b",
             ],
         ),
     ];

@@ -36,6 +36,10 @@ async fn null_removes_an_optional_member_and_an_array_replaces() {
     }
     assert_eq!(sensor["metadata"], json!({"list": [4]}));
     assert_eq!(sensor["location"], json!({"type": "Point", "coordinates": [5, 6]}));
+    // One with `null` would vanish in the merge; it is refused as any other.
+    let unknown = json!({"location": {"bbox": null, "crs": 1}});
+    let refused = service.patch("/sensors/s1", &unknown).await.expect(422);
+    assert_eq!(refused.problem().pointers, ["/location/bbox", "/location/crs"]);
     let bare = json!({"location": null, "metadata": null});
     let sensor = service.patch("/sensors/s1", &bare).await.expect(200).json();
     assert!(sensor.get("location").is_none() && sensor.get("metadata").is_none());

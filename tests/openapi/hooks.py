@@ -17,6 +17,18 @@ def filter_body(context, body):
     return all(is_decided(name, member) for name, member in members)
 
 
+@schemathesis.hook
+def map_body(context, body):
+    """Longitude and latitude are bounded in words."""
+    location = body.get("location") if isinstance(body, dict) else None
+    position = location.get("coordinates") if isinstance(location, dict) else None
+    if isinstance(position, list):
+        for place, (limit, degrees) in enumerate(zip((180, 90), position)):
+            if isinstance(degrees, (int, float)) and not isinstance(degrees, bool):
+                position[place] = min(max(degrees, -limit), limit)
+    return body
+
+
 def is_decided(name, member):
     if isinstance(member, str):
         longest = MAX_LABEL_BYTES if name in ("kind", "unit") else MAX_VALUE_BYTES

@@ -12,16 +12,19 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{AnyOfBuilder, Schema};
 
 use super::extract::{Body, NoParameters, Parameters, Post, read_body};
 use super::preference::{Content, PREFERENCE_APPLIED, Preferences};
-use super::problem::{self, Problem, problem_responses};
+use super::problem::{self, Problem, ProblemForm, problem_responses};
 use super::sensors::undone;
 use super::sensors::write::{Attempt, Plan, written};
 use super::{HttpState, beside};
 use crate::clock;
 use crate::domain::SensorRef;
 use crate::store::{BatchOutcome, Decide, Outcome, Tell, WriteError};
+use crate::wire::representation::SensorForm;
 pub use operation::BatchForm;
 use operation::Operation;
 
@@ -112,12 +115,20 @@ struct OutcomeForm {
     #[schema(minimum = 200, maximum = 599, example = 201)]
     status: u16,
     /// The headers, such as `etag` and `location`; their names are in lower case.
-    #[schema(value_type = Object, example = json!({"etag": "\"k3f7q2vt.42\""}))]
+    #[schema(value_type = HashMap<String, String>, example = json!({"etag": "\"k3f7q2vt.42\""}))]
     headers: serde_json::Map<String, Json>,
     /// The body, where there is one: a sensor or a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, nullable = false)]
+    #[schema(schema_with = sensor_or_problem)]
     body: Option<Box<RawValue>>,
+}
+
+fn sensor_or_problem() -> Schema {
+    AnyOfBuilder::new()
+        .item(Ref::from_schema_name(SensorForm::name()))
+        .item(Ref::from_schema_name(ProblemForm::name()))
+        .description(Some("The body, where there is one: a sensor or a problem."))
+        .into()
 }
 
 /// Write many sensors at once

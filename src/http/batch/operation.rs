@@ -2,6 +2,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::MAX_OPERATIONS;
 use crate::domain::{Fault, SensorRef, escape};
@@ -33,7 +34,7 @@ pub struct BatchForm {
 #[schema(as = BatchOperation)]
 pub struct OperationForm {
     /// POST, PUT, PATCH or DELETE.
-    #[schema(pattern = "^(POST|PUT|PATCH|DELETE)$", example = "PUT")]
+    #[schema(schema_with = methods)]
     method: String,
     /// `/sensors`, `/sensors/{sensor}` or `/sensors/{sensor}/value`; or the whole URL, as links have it.
     #[schema(
@@ -43,12 +44,29 @@ pub struct OperationForm {
     path: String,
     /// The headers that apply to the write: preconditions, `Prefer`, and `Content-Type` where it is not the default.
     #[serde(default)]
-    #[schema(value_type = Object, required = false, example = json!({"If-Match": "*"}))]
+    #[schema(value_type = HashMap<String, String>, required = false, example = json!({"If-Match": "*"}))]
     headers: Map<String, Json>,
     /// The body: JSON, or a string that is the text of a text/plain body.
     #[serde(default, deserialize_with = "present")]
-    #[schema(required = false)]
+    #[schema(schema_with = anything, required = false)]
     body: Option<Json>,
+}
+
+fn methods() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["POST", "PUT", "PATCH", "DELETE"]))
+        .examples(["PUT"])
+        .build()
+}
+
+fn anything() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .description(Some(
+            "The body: JSON, or a string that is the text of a text/plain body.",
+        ))
+        .build()
 }
 
 /// A write of a batch.
@@ -172,8 +190,17 @@ fn faults_of_operation(json: &Json) -> Vec<Fault> {
     if !members.get("path").is_some_and(Json::is_string) {
         faults.push(Fault::new("/path", PATHS));
     }
-    if members.get("headers").is_some_and(|headers| !headers.is_object()) {
-        faults.push(Fault::new("/headers", "must be an object of texts"));
+    match members.get("headers") {
+        None => {}
+        Some(Json::Object(headers)) => {
+            let others = headers
+                .iter()
+                .filter(|(_, value)| !value.is_string())
+                .take(Fault::MAX_COUNT);
+            let pointers = others.map(|(name, _)| format!("/headers/{}", escape(name)));
+            faults.extend(pointers.map(|pointer| Fault::new(pointer, "must be text")));
+        }
+        Some(_) => faults.push(Fault::new("/headers", "must be an object of texts")),
     }
     faults.extend(unknown(members, "an operation", &["method", "path", "headers", "body"]));
     faults

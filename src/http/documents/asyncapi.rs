@@ -186,7 +186,8 @@ fn operations(terms: Terms) -> Json {
 }
 
 fn messages(examples: &Examples) -> anyhow::Result<Json> {
-    let absent = Json::Bool(false);
+    // As good as `false`, and what generators understand.
+    let absent = json!({"not": {}});
     let event = |event: &str, required: &[&str], refinement: Json| {
         let mut properties = refinement;
         properties["event"] = json!({"const": event});

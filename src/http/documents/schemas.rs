@@ -1,8 +1,7 @@
 //! The schemas of the wire types, as AsyncAPI takes them.
 //!
 //! They are those of the OpenAPI document: JSON Schema 2020-12. AsyncAPI 3.0 has JSON Schema draft 7, which differs
-//! in what is used here by three things only: there is no `example`, what stands beside a `$ref` is ignored, and the items of a
-//! tuple have other names.
+//! in what is used here by two things only: there is no `example`, and what stands beside a `$ref` is ignored.
 
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
@@ -31,11 +30,6 @@ fn as_draft_7(schema: Json) -> Json {
         Json::Object(mut members) => {
             if let Some(example) = members.remove("example") {
                 members.insert("examples".to_owned(), json!([example]));
-            }
-            if let Some(items) = members.remove("prefixItems")
-                && let Some(others) = members.insert("items".to_owned(), items)
-            {
-                members.insert("additionalItems".to_owned(), others);
             }
             if members.len() > 1
                 && let Some(target) = members.remove("$ref")
@@ -76,8 +70,6 @@ mod tests {
         let schema = json!({
             "properties": {"example": {"type": "string", "example": "x"}, "b": {"$ref": "#/c", "description": "B"}},
             "allOf": [{"$ref": "#/d"}],
-            "prefixItems": [{"type": "number"}],
-            "items": false,
         });
         let expected = json!({
             "properties": {
@@ -85,8 +77,6 @@ mod tests {
                 "b": {"allOf": [{"$ref": "#/c"}], "description": "B"},
             },
             "allOf": [{"$ref": "#/d"}],
-            "items": [{"type": "number"}],
-            "additionalItems": false,
         });
         assert_eq!(as_draft_7(schema), expected);
     }

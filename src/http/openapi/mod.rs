@@ -27,7 +27,7 @@ use crate::wire::link::LinkBase;
         title = "sensorcast",
         description = "The state of sensors over REST, every change to it over MQTT. A sensor lives at `/sensors/{id}`, and every change to it is announced on the MQTT topic `sensors/{id}`. One number, the revision, ties list, ETag and event together.",
         contact(name = "The maintainers of sensorcast"),
-        license(name = "MIT OR Apache-2.0"),
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
         (name = "sensors", description = "The sensors, and how they change"),

@@ -18,6 +18,10 @@ const ROOT: &str = "../../";
 pub fn adapt(document: &mut OpenApi) -> serde_json::Result<()> {
     let server = ServerBuilder::new().url(ROOT).description(Some("this service"));
     document.servers = Some(vec![server.build()]);
+    // It would be a link to the page of one licence, and there is none of a choice.
+    if let Some(license) = &mut document.info.license {
+        license.identifier = None;
+    }
     let description = document.info.description.take().unwrap_or_default();
     let ways_out = format!("[All pages]({ROOT}docs) · [The events]({ROOT}docs/events)");
     document.info.description = Some(format!("{description}\n\n{ways_out}"));
