@@ -28,6 +28,25 @@ pub struct HttpMetrics {
     // A histogram counts, too: `_count` is the number of requests.
     duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
     pub(super) open_streams: Gauge,
+    pub(super) open_connections: Gauge,
+}
+
+/// One more in a gauge, as long as it lives.
+#[derive(Debug)]
+pub(super) struct Open(Gauge);
+
+impl Open {
+    /// With it comes how many there were before.
+    pub(super) fn count(gauge: &Gauge) -> (Self, i64) {
+        let others = gauge.inc();
+        (Self(gauge.clone()), others)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,6 +61,7 @@ impl Default for HttpMetrics {
         Self {
             duration: Family::new_with_constructor(buckets),
             open_streams: Gauge::default(),
+            open_connections: Gauge::default(),
         }
     }
 }
@@ -60,6 +80,11 @@ impl HttpMetrics {
             self.duration.clone(),
         );
         registry.register("open_streams", "Event streams that are open", self.open_streams.clone());
+        registry.register(
+            "open_connections",
+            "Connections of HTTP that are open, those of streams included",
+            self.open_connections.clone(),
+        );
     }
 
     /// Counts an answer. `route` is the pattern, not the path: the number of series has a bound.

@@ -182,7 +182,8 @@ pub fn listen(bound: Bound, config: &HttpConfig, state: HttpState) -> io::Result
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .client_request_timeout(limits.head_timeout)
+            // The framework would look at its clock twice a second, and at the first head alone.
+            .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT_TIME_LIMIT)
             .local_addr(address)
             .on_connect_ext(StrictFraming::hand_over)
@@ -190,7 +191,10 @@ pub fn listen(bound: Bound, config: &HttpConfig, state: HttpState) -> io::Result
         fn_service(move |stream: TcpStream| {
             hang_up_on_silence(&stream, hang_up_after);
             let peer = stream.peer_addr().ok();
-            ready(Ok((StrictFraming::new(stream, Rc::clone(&refusals)), peer)))
+            ready(Ok((
+                StrictFraming::new(stream, limits.head_timeout, Rc::clone(&refusals)),
+                peer,
+            )))
         })
         .and_then(http)
     })?;

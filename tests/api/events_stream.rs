@@ -14,11 +14,12 @@ async fn lively() -> Service {
 }
 
 async fn open_streams(service: &Service) -> String {
+    gauge(service, "sensorcast_open_streams ").await
+}
+
+async fn gauge(service: &Service, begin: &str) -> String {
     let metrics = service.get("/metrics").await.expect(200);
-    let line = metrics
-        .text()
-        .lines()
-        .find(|line| line.starts_with("sensorcast_open_streams "));
+    let line = metrics.text().lines().find(|line| line.starts_with(begin));
     line.expect("a gauge").to_owned()
 }
 
@@ -203,9 +204,16 @@ async fn an_upgrade_that_is_wrong_is_a_problem_document() {
 #[tokio::test(flavor = "multi_thread")]
 async fn open_streams_are_counted_and_have_a_bound() {
     let service = Service::start_with(|config| config.http.streams.max_open = 2).await;
+    let connections = async || {
+        let line = gauge(&service, "sensorcast_open_connections ").await;
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    let before = connections().await;
     let stream = service.event_stream("/events", &[]).await;
     let socket = WebSocket::open(service.addr, "/events").await;
     assert_eq!(open_streams(&service).await, "sensorcast_open_streams 2");
+    // With the one that asks.
+    assert_eq!(connections().await, before + 2);
     let accept = ("accept", "text/event-stream");
     let refused = service.try_status("/events", accept).await.expect("an answer");
     assert_eq!(refused, 503);

@@ -1,6 +1,10 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::harness::{RawAnswer, Service, exchange, exchange_many};
 
@@ -170,10 +174,9 @@ async fn a_request_that_is_framed_wrongly_is_refused_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_ends_early_writes_nothing() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let service = Service::start().await;
     let whole = "POST /sensors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n{\"name\":\"s2\"}";
-    let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+    let mut stream = TcpStream::connect(service.addr).await.unwrap();
     stream.write_all(whole.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = Vec::new();
@@ -207,8 +210,7 @@ async fn sixteen_pipelined_requests_get_sixteen_answers_in_order() {
 
 /// Sends these bytes and reads all that comes, until the service closes the connection.
 async fn conversation(service: &Service, text: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+    let mut stream = TcpStream::connect(service.addr).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answers = Vec::new();
     stream.read_to_end(&mut answers).await.unwrap();
@@ -276,7 +278,6 @@ async fn a_bare_lf_is_refused_behind_a_chunked_body_as_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_whose_body_is_cut_off_malformed_or_too_large_is_not_done() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let service = Service::start().await;
     service.create(&json!({"name": "s1"})).await;
     let large = format!("Content-Length: 100000\r\n\r\n{}", "x".repeat(100_000));
@@ -287,7 +288,7 @@ async fn a_delete_whose_body_is_cut_off_malformed_or_too_large_is_not_done() {
         ("Transfer-Encoding: chunked\r\n\r\n5\r\n12345XX", 400),
         (large.as_str(), 413),
     ] {
-        let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+        let mut stream = TcpStream::connect(service.addr).await.unwrap();
         let request = format!("DELETE /sensors/s1 HTTP/1.1\r\nHost: x\r\n{body}");
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
@@ -310,7 +311,6 @@ async fn a_delete_whose_body_is_cut_off_malformed_or_too_large_is_not_done() {
 /// The framework alone would wait for the rest for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_a_wrong_type_is_refused_before_it_has_come_and_costs_no_connection_when_it_comes() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let service = Service::start().await;
     for (method, path) in [
         ("POST", "/sensors"),
@@ -323,7 +323,7 @@ async fn a_body_of_a_wrong_type_is_refused_before_it_has_come_and_costs_no_conne
         let said = conversation(&service, &head).await;
         assert!(said.starts_with("HTTP/1.1 415 "), "{method} {path}: {said}");
 
-        let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+        let mut stream = TcpStream::connect(service.addr).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         let rest = "a,b\n1,2\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -362,7 +362,7 @@ async fn a_body_that_is_not_needed_holds_a_connection_for_a_moment_only() {
             400,
         ),
     ] {
-        let said = tokio::time::timeout(Duration::from_secs(30), conversation(&service, &request)).await;
+        let said = timeout(Duration::from_secs(30), conversation(&service, &request)).await;
         let said = said.unwrap_or_else(|_| panic!("it waits for ever: {request}"));
         assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {said}");
     }
@@ -405,25 +405,49 @@ async fn a_chunked_body_is_taken_as_any_other() {
     service.finish().await;
 }
 
-/// Sends the beginning of a request and waits until the service gives up; true when it did.
+/// What a head and a body may take.
+const TIME_LIMIT: Duration = Duration::from_secs(1);
+
+/// Sends the beginning of a request, which may come after whole ones, and waits until the service gives up; true when it did, and not
+/// too soon.
 async fn is_cut_off(service: &Service, beginning: &str) -> bool {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(service.addr).await.unwrap();
+    let mut stream = TcpStream::connect(service.addr).await.unwrap();
+    let began_at = Instant::now();
     stream.write_all(beginning.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let end = tokio::time::timeout(std::time::Duration::from_mins(1), stream.read_to_end(&mut answer)).await;
+    let end = timeout(Duration::from_mins(1), stream.read_to_end(&mut answer)).await;
     let text = String::from_utf8_lossy(&answer);
-    end.is_ok() && text.starts_with("HTTP/1.1 408") && text.ends_with('}')
+    let last = text.rfind("HTTP/1.1 ").map_or("", |at| &text[at..]);
+    end.is_ok() && began_at.elapsed() >= TIME_LIMIT && last.starts_with("HTTP/1.1 408") && last.ends_with('}')
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_or_a_body_that_does_not_come_is_answered_with_408() {
-    let service = Service::start().await;
+    let service = Service::start_with(|config| {
+        config.http.limits.head_timeout = TIME_LIMIT;
+        config.http.limits.body_timeout = TIME_LIMIT;
+    })
+    .await;
     let head = "POST /sensors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
     let body = format!("{head}Content-Length: 30\r\n\r\n{{\"name\":");
-    let (no_head, no_body) = tokio::join!(is_cut_off(&service, head), is_cut_off(&service, &body));
-    assert!(no_head, "a head without an end");
-    assert!(no_body, "a body without an end");
+    let whole = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+    let beginnings = [
+        String::new(),
+        "\r\n".to_owned(),
+        "POST".to_owned(),
+        head.to_owned(),
+        body.clone(),
+        format!("{whole}P"),
+        format!("{whole}{head}"),
+        format!("{whole}{whole}{body}"),
+    ];
+    let ends = join_all(beginnings.iter().map(|beginning| is_cut_off(&service, beginning))).await;
+    let others: Vec<_> = beginnings
+        .iter()
+        .zip(ends)
+        .filter(|(_, is_cut_off)| !is_cut_off)
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
     assert_eq!(service.store_revision().await, 0);
     service.finish().await;
 }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +11,7 @@ use crate::config::StreamLimits;
 use crate::domain::Cursor;
 use crate::events::{FeedError, Reader};
 use crate::http::HttpState;
+use crate::http::metrics::Open;
 use crate::http::problem::{self, Problem};
 use crate::store::{Room, StoredEvent};
 
@@ -68,6 +68,10 @@ pub(super) fn stream<F: Framing>(
     state: &HttpState,
 ) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + use<F>, Problem> {
     let limits = state.stream_limits;
+    let (open, others) = Open::count(&state.metrics.open_streams);
+    if others >= limits.max_open {
+        return Err(Problem::of_kind(&problem::TOO_MANY_STREAMS));
+    }
     let mut keep_alive = interval(limits.keep_alive);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let push = Push {
@@ -77,7 +81,7 @@ pub(super) fn stream<F: Framing>(
         stop: state.stop.clone(),
         keep_alive,
         given_at: Instant::now(),
-        _open: OpenStream::count(&state.metrics.open_streams, limits.max_open)?,
+        _open: open,
     };
     Ok(stream::unfold(Some(push), |push| async {
         let mut push = push?;
@@ -94,7 +98,7 @@ struct Push<F> {
     keep_alive: Interval,
     /// When the last piece was made.
     given_at: Instant,
-    _open: OpenStream,
+    _open: Open,
 }
 
 impl<F: Framing> Push<F> {
@@ -154,24 +158,5 @@ impl End {
             Self::Gone => "behind what is kept",
             Self::Failed => "the log cannot be read",
         }
-    }
-}
-
-/// Is counted as long as it lives.
-struct OpenStream(Gauge);
-
-impl OpenStream {
-    fn count(gauge: &Gauge, max_open: i64) -> Result<Self, Problem> {
-        let open = Self(gauge.clone());
-        if gauge.inc() < max_open {
-            return Ok(open);
-        }
-        Err(Problem::of_kind(&problem::TOO_MANY_STREAMS))
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }

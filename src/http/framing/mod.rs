@@ -5,7 +5,8 @@
 //!   no parser takes ([`place`]).
 //! * It does what comes after a request that says `Connection: close` (§9.6): that is not shown to it.
 //! * It reads ahead, and then answers one request as the next one wants it: it is shown one at a time ([`turns`]).
-//! * It waits for ever for the rest of a body in chunks whose request has its answer: the rest has [`LATE_BODY_LIMIT`].
+//! * It waits for ever for the rest of a head that is not the first one of its connection, and for the rest of a body in chunks whose
+//!   request has its answer: both have a limit here ([`Awaited`]).
 //! * What it refuses, it answers without a problem document: that is put in ([`refusal`]).
 
 use std::io;
@@ -19,6 +20,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::metrics::Open;
 use place::Place;
 pub use refusal::Refusals;
 pub use turns::Turn;
@@ -36,25 +38,42 @@ pub struct StrictFraming<S> {
     turns: Rc<Turns>,
     /// What was read, and is the next request's.
     held: BytesMut,
-    /// Runs while the rest of a body is waited for that nobody needs any more.
-    late_body: Option<Pin<Box<Sleep>>>,
+    /// How long a head may take.
+    head_limit: Duration,
+    /// Runs while something is waited for that has a limit.
+    limit: Option<(Awaited, Pin<Box<Sleep>>)>,
+    /// A head did not come in time.
+    is_late: bool,
     refusals: Rc<Refusals>,
     /// What is left to write of a refusal that is being written.
     refusal: Option<Bytes>,
+    _open: Open,
+}
+
+/// What is waited for, though not for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// The rest of a head, or the first one of a connection.
+    Head,
+    /// The rest of a body that nobody needs any more.
+    RestOfBody,
 }
 
 /// What is left of a body may take so long when its request has its answer, before the connection ends.
 const LATE_BODY_LIMIT: Duration = Duration::from_secs(1);
 
 impl<S> StrictFraming<S> {
-    /// Watches `stream`.
-    pub fn new(stream: S, refusals: Rc<Refusals>) -> Self {
+    /// Watches `stream`, on which a head may take as long as `head_limit`.
+    pub fn new(stream: S, head_limit: Duration, refusals: Rc<Refusals>) -> Self {
         Self {
             stream,
             place: Place::Between,
             turns: Rc::default(),
             held: BytesMut::new(),
-            late_body: None,
+            head_limit,
+            limit: None,
+            is_late: false,
+            _open: refusals.open_connection(),
             refusals,
             refusal: None,
         }
@@ -65,18 +84,31 @@ impl<S> StrictFraming<S> {
         connection.insert(Rc::clone(&self.turns));
     }
 
-    /// Resolves when the rest of a body has not come in time.
-    fn poll_late_body(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.place.is_in_body() {
-            self.late_body = None;
-            return Poll::Pending;
+    /// Resolves when something has not come in time.
+    fn poll_limit(&mut self, context: &mut Context<'_>) -> Poll<Awaited> {
+        let awaited = match &self.place {
+            Place::Head { .. } => Awaited::Head,
+            Place::Between if !self.turns.have_begun() => Awaited::Head,
+            place if place.is_in_body() => {
+                if self.turns.is_taken() {
+                    self.turns.wait(context.waker());
+                    return Poll::Pending;
+                }
+                Awaited::RestOfBody
+            }
+            _ => return Poll::Pending,
+        };
+        if self.limit.as_ref().is_none_or(|(earlier, _)| *earlier != awaited) {
+            let limit = match awaited {
+                Awaited::Head => self.head_limit,
+                Awaited::RestOfBody => LATE_BODY_LIMIT,
+            };
+            self.limit = Some((awaited, Box::pin(sleep(limit))));
         }
-        if self.turns.is_taken() {
-            self.turns.wait(context.waker());
+        let Some((_, limit)) = &mut self.limit else {
             return Poll::Pending;
-        }
-        let late_body = self.late_body.get_or_insert_with(|| Box::pin(sleep(LATE_BODY_LIMIT)));
-        late_body.as_mut().poll(context)
+        };
+        limit.as_mut().poll(context).map(|()| awaited)
     }
 
     /// Gives how many of the bytes are for the parser now.
@@ -92,6 +124,7 @@ impl<S> StrictFraming<S> {
             checked += self.place.go_on(&mut bytes[checked..]);
             if was_in_head && !matches!(self.place, Place::Head { .. }) {
                 self.turns.begin();
+                self.limit = None;
             }
         }
         checked
@@ -112,7 +145,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictFraming<S> {
             if self.held.is_empty() {
                 let before = buffer.filled().len();
                 let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) else {
-                    return self.poll_late_body(context).map(Ok);
+                    if ready!(self.poll_limit(context)) == Awaited::Head {
+                        // What no parser takes, so that it answers.
+                        buffer.put_slice(&[0]);
+                        self.place = Place::Refused;
+                        self.is_late = true;
+                    }
+                    return Poll::Ready(Ok(()));
                 };
                 read?;
                 let read = &mut buffer.filled_mut()[before..];
@@ -156,7 +195,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StrictFraming<S> {
         if this.refusal.is_none() {
             match refusal::begins_at(bytes).filter(|_| is_http) {
                 None => return Pin::new(&mut this.stream).poll_write(context, bytes),
-                Some(0) => this.refusal = Some(this.refusals.with_document(bytes)),
+                Some(0) => this.refusal = Some(this.refusals.with_document(bytes, this.is_late)),
                 Some(earlier) => return Pin::new(&mut this.stream).poll_write(context, &bytes[..earlier]),
             }
         }
@@ -192,7 +231,7 @@ mod tests {
     fn framing(text: &str) -> StrictFraming<&[u8]> {
         let links = LinkBase::new("http://localhost:8000", "mqtt://localhost", "");
         let refusals = Refusals::new(links, HttpMetrics::default());
-        StrictFraming::new(text.as_bytes(), Rc::new(refusals))
+        StrictFraming::new(text.as_bytes(), Duration::from_secs(5), Rc::new(refusals))
     }
 
     /// What the parser is shown while each request is answered at once.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use memchr::{memchr, memmem, memrchr_iter};
 
 use crate::clock;
-use crate::http::metrics::HttpMetrics;
+use crate::http::metrics::{HttpMetrics, Open};
 use crate::http::problem::{self, MEDIA_TYPE, Problem};
 use crate::wire::link::LinkBase;
 
@@ -20,6 +20,8 @@ pub struct Refusals {
 
 /// What every refusal of the parser has, and no answer of this service: each of its own that has one of these statuses has a body.
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
+/// Its first line when it was shown the end of its time.
+const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout";
 /// The longest refusal of the parser.
 const MAX_BYTES: usize = 256;
 /// Where the status stands in `HTTP/1.1 400 Bad Request`.
@@ -67,18 +69,27 @@ impl Refusals {
         Self { links, metrics }
     }
 
-    /// The refusal with its document.
-    pub(super) fn with_document(&self, bare: &[u8]) -> Bytes {
-        let Some(status) = status_of(bare) else {
+    /// Counts a connection.
+    pub(super) fn open_connection(&self) -> Open {
+        Open::count(&self.metrics.open_connections).0
+    }
+
+    /// The refusal with its document; as that of what did not come in time, if it `is_late`.
+    pub(super) fn with_document(&self, bare: &[u8], is_late: bool) -> Bytes {
+        let rest = rest_of(bare);
+        let line = if is_late {
+            LATE
+        } else {
+            &bare[..bare.len() - rest.len()]
+        };
+        let Some(status) = status_of(line) else {
             return Bytes::copy_from_slice(bare);
         };
-        let rest = rest_of(bare);
         let document = problem_of(status).map(|problem| problem.document(&self.links, ""));
         let document = document.unwrap_or_default();
         let request_id = clock::new_request_id();
         tracing::debug!(%request_id, status = status.as_u16(), "what is no request was refused");
         self.metrics.observe("", None, status.as_u16(), Duration::ZERO);
-        let line = &bare[..bare.len() - rest.len()];
         let others = rest.strip_prefix(NO_BODY).unwrap_or_default();
         // The parser says so of a first request alone.
         let close = match memmem::find(others, b"connection: close\r\n") {

@@ -27,6 +27,11 @@ impl Turns {
         self.shown.set(self.shown.get() + 1);
     }
 
+    /// Whether there was a request.
+    pub(super) fn have_begun(&self) -> bool {
+        self.shown.get() > 0
+    }
+
     /// Whether a request has no answer yet.
     pub(super) fn is_taken(&self) -> bool {
         self.answered.get() < self.shown.get()
