@@ -9,6 +9,8 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 PREPARE := target/prepare
 NPM_TOOLS := $(CURDIR)/$(TOOLS)/npm/node_modules
+# Beside the modules, so that it finds them.
+CLIENT := $(TOOLS)/npm/client
 SCHEMATHESIS := $(TOOLS)/schemathesis/bin/schemathesis
 PYTHON := target/python
 ROUNDS := 100
@@ -119,13 +121,18 @@ tests/%/node_modules/.package-lock.json: tests/%/package.json tests/%/package-lo
 need-node:
 	@scripts/need nodejs npm
 
-openapi-check: need-openapi binary $(NPM_TOOLS) ## Lint the OpenAPI document, and send every request of the Postman collection made from it
+openapi-check: need-openapi binary $(NPM_TOOLS) ## Lint the OpenAPI document, and use it: by the Postman collection and the TypeScript client made from it
 	$(DEBUG)/sensorcast openapi > target/openapi.yaml
 	$(NPM_TOOLS)/.bin/spectral lint target/openapi.yaml --ruleset tests/openapi/.spectral.yaml --fail-severity hint --verbose
 	for settings in REQUIRE_IF_MATCH=false REQUIRE_IF_MATCH=true; do for folders in Tags Paths; do \
 		SERVICE_SETTINGS=$$settings NODE_PATH=$(NPM_TOOLS) tests/openapi/with-service $(DEBUG)/sensorcast \
 			sh -c 'node tests/openapi/postman.js "$$SERVICE_URL" "$$0"' $$folders || exit; \
 	done; done
+	mkdir -p $(CLIENT)
+	cp tests/openapi/client.mts tests/openapi/tsconfig.json $(CLIENT)
+	$(NPM_TOOLS)/.bin/openapi-typescript target/openapi.yaml --output $(CLIENT)/schema.ts
+	$(NPM_TOOLS)/.bin/tsc --project $(CLIENT)
+	tests/openapi/with-service $(DEBUG)/sensorcast node $(CLIENT)/client.mjs
 
 fuzz-api-short: need-openapi binary $(SCHEMATHESIS) ## Send 5,000 requests that are generated from the OpenAPI document
 	printf '%s\n' 1 2 | xargs -P 2 -I SEED bash -o pipefail -c \
@@ -135,7 +142,7 @@ fuzz-api: need-openapi binary $(SCHEMATHESIS) ## The same with other requests, u
 	tests/openapi/with-service $(DEBUG)/sensorcast tests/openapi/fuzz
 
 $(NPM_TOOLS): tests/openapi/package.json tests/openapi/package-lock.json
-	@echo "Installing the linter and the Postman tools into $(@D) ..."
+	@echo "Installing the linter, the Postman tools and TypeScript into $(@D) ..."
 	@mkdir -p $(@D)
 	cp tests/openapi/package.json tests/openapi/package-lock.json $(@D)
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
