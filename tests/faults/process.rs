@@ -434,3 +434,29 @@ async fn links_follow_the_ports_that_the_system_chose_unless_told_otherwise() {
         child.wait().expect("its end");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_can_be_found_in_the_log_by_the_id_of_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: None,
+    };
+    let service = Process::start_with(&settings, &[("RUST_LOG", "info,sensorcast=debug")]).await;
+    let made = service.put("/sensors/s1", &json!({"value": 1})).await.expect(201);
+    // Nothing is asked of the database for the second one.
+    let read = service.get("/sensors/s1").await.expect(200);
+    let read_again = service.get("/sensors/s1").await.expect(200);
+    for (answer, method) in [(made, "PUT"), (read, "GET"), (read_again, "GET")] {
+        let id = answer.header("x-request-id").expect("an id").to_owned();
+        let is_told = async || {
+            let log = service.output();
+            log.lines().any(|line| {
+                [&id, method, "/sensors/s1", "request answered"]
+                    .iter()
+                    .all(|word| line.contains(*word))
+            })
+        };
+        eventually("its line", is_told).await;
+    }
+}
