@@ -27,7 +27,9 @@ const QUIET: &str = "mqtt5=warn,mqtt5::broker::client_handler::publish=error,mqt
 
 /// The library of the built-in broker, whose warnings clients can cause as often as they like.
 const BROKER: &str = "mqtt5";
-const BROKER_INTERVAL: Duration = Duration::from_mins(1);
+/// What accepts connections: while no file is left to open it says so twice a second.
+const ACCEPT: &str = "actix_server::accept";
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Starts logging for the whole process. `read` is given each warning of the built-in broker's library that the filter lets
 /// through, also those that make no line because there was one of the same kind a moment ago.
@@ -66,7 +68,7 @@ pub fn start(config: &LogConfig, read: fn(&Event<'_>)) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }
 
-/// Lets each kind of warning of the built-in broker's library through once a minute.
+/// Lets each kind of warning that clients can cause as often as they like through once a minute.
 struct Bounded {
     read: fn(&Event<'_>),
     told: Mutex<HashMap<Identifier, Instant>>,
@@ -75,14 +77,17 @@ struct Bounded {
 impl<S: Subscriber> Layer<S> for Bounded {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() > Level::WARN || !metadata.target().starts_with(BROKER) {
+        let is_of = |library| metadata.target().starts_with(library);
+        if *metadata.level() > Level::WARN || !(is_of(BROKER) || is_of(ACCEPT)) {
             return true;
         }
-        (self.read)(event);
+        if is_of(BROKER) {
+            (self.read)(event);
+        }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let last = told.get(&metadata.callsite());
-        let is_due = last.is_none_or(|last| now - *last >= BROKER_INTERVAL);
+        let is_due = last.is_none_or(|last| now - *last >= INTERVAL);
         if is_due {
             told.insert(metadata.callsite(), now);
         }

@@ -163,6 +163,10 @@ async fn who_is_connected_is_served_when_no_file_more_may_be_open() {
     let mut answers = String::new();
     connected.read_to_string(&mut answers).await.unwrap();
     assert_eq!(answers.matches("TTP/1.1 20").count(), 5, "{answers}");
+    // It is tried twice a second.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let log = service.output();
+    assert_eq!(log.matches("Error accepting connection").count(), 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
