@@ -47,14 +47,14 @@ type Make = Decide;
 /// A write that is ready to be run.
 pub struct Plan {
     target: SensorRef,
-    terms: Terms,
+    demand: Demand,
     make: Result<Make, Problem>,
     once: Option<Once>,
 }
 
 /// What a write demands of the present state, whatever it changes.
 #[derive(Clone)]
-struct Terms {
+struct Demand {
     precondition: Precondition,
     subject: Subject,
 }
@@ -73,7 +73,7 @@ enum Subject {
 /// What becomes of a plan in a batch.
 pub struct Attempt {
     target: SensorRef,
-    terms: Terms,
+    demand: Demand,
     /// What is wrong with the request itself.
     problem: Option<Problem>,
 }
@@ -87,7 +87,7 @@ impl Plan {
         let subject = Subject::Sensor;
         Self {
             target,
-            terms: Terms { precondition, subject },
+            demand: Demand { precondition, subject },
             make: make.map(|make| Box::new(make) as Make),
             once: None,
         }
@@ -114,7 +114,7 @@ impl Plan {
     }
 
     fn about(mut self, subject: Subject) -> Self {
-        self.terms.subject = subject;
+        self.demand.subject = subject;
         self
     }
 
@@ -142,7 +142,7 @@ impl Plan {
     #[must_use]
     pub fn into_attempt(self) -> (Attempt, (SensorRef, Decide)) {
         let Self {
-            target, terms, make, ..
+            target, demand, make, ..
         } = self;
         let (make, problem) = match make {
             Ok(make) => (make, None),
@@ -153,10 +153,10 @@ impl Plan {
         };
         let attempt = Attempt {
             target: target.clone(),
-            terms: terms.clone(),
+            demand: demand.clone(),
             problem,
         };
-        (attempt, (target, decide(terms, make)))
+        (attempt, (target, decide(demand, make)))
     }
 
     /// Runs it and answers.
@@ -166,16 +166,16 @@ impl Plan {
     pub async fn run(self, headers: &HeaderMap, state: &HttpState) -> Result<HttpResponse, Problem> {
         let Self {
             target,
-            terms,
+            demand,
             make,
             once,
         } = self;
         let _claim = once.as_ref().map(|once| state.running.claim(&once.key)).transpose()?;
         let make = match make {
             Ok(make) => make,
-            Err(problem) => return Err(bad_body(problem, &target, &terms, state).await),
+            Err(problem) => return Err(bad_body(problem, &target, &demand, state).await),
         };
-        let decide = decide(terms, make);
+        let decide = decide(demand, make);
         let outcome = state.store.write_once(target.clone(), decide, once).await;
         outcome
             .map(|outcome| written(outcome, Preferences::of(headers).content, headers, state))
@@ -220,7 +220,7 @@ impl Attempt {
                     // Not looked at for a sensor.
                     _ => Revision::ZERO,
                 };
-                let without_them = self.terms.judge(current.map(|(_, version)| version), head);
+                let without_them = self.demand.judge(current.map(|(_, version)| version), head);
                 without_them
                     .is_ok()
                     .then_some("an earlier operation of the same batch made it so, and was undone")
@@ -233,14 +233,14 @@ impl Attempt {
     }
 }
 
-fn decide(terms: Terms, make: Make) -> Decide {
+fn decide(demand: Demand, make: Make) -> Decide {
     Box::new(move |current, moment| {
-        terms.judge(current.map(Version::from), moment.head())?;
+        demand.judge(current.map(Version::from), moment.head())?;
         make(current, moment)
     })
 }
 
-impl Terms {
+impl Demand {
     /// `head` is the newest revision.
     fn judge(&self, current: Option<Version>, head: Revision) -> Result<(), Refusal> {
         match self.subject {
@@ -255,14 +255,14 @@ impl Terms {
 }
 
 /// The problem of a request whose body cannot be used: that of the body, unless existence or precondition fail, which are checked first.
-async fn bad_body(body: Problem, target: &SensorRef, terms: &Terms, state: &HttpState) -> Problem {
+async fn bad_body(body: Problem, target: &SensorRef, demand: &Demand, state: &HttpState) -> Problem {
     let current = match state.store.get(target).await {
         Ok(current) => current,
         Err(error) => return error.into(),
     };
     let head = *state.store.head().borrow();
     let current = current.map(|record| (record.id, record.version()));
-    match terms.judge(current.map(|(_, version)| version), head) {
+    match demand.judge(current.map(|(_, version)| version), head) {
         Err(refusal) => of_refusal(refusal, current, target, state),
         Ok(()) => body,
     }
