@@ -17,7 +17,7 @@ pub(super) const MAX_GROUP: usize = 256;
 const PATIENCE: Duration = Duration::from_millis(10);
 /// After the writer was idle for this long, the overload is over.
 const REST: Duration = Duration::from_millis(50);
-/// After nobody was refused for this long, the overload is over.
+/// After nobody was refused for this long, the overload is over, and told to be.
 const CALM: Duration = Duration::from_secs(1);
 /// How many writes may be under way during an overload. So up to this many clients, each with one write at a time, are never refused,
 /// however slow the machine is.
@@ -43,8 +43,10 @@ struct State {
     crowded_since: Option<Instant>,
     /// Since when the writer has had nothing to do.
     idle_since: Option<Instant>,
-    /// While there is too much to do: when somebody was refused last.
+    /// While few are let in: when somebody was refused last.
     refused_at: Option<Instant>,
+    /// While the log says that some are refused, at either limit: when somebody was last.
+    told_at: Option<Instant>,
     /// How many are being refused.
     refusals: u32,
 }
@@ -89,6 +91,7 @@ impl Overload {
             crowded_since: None,
             idle_since: None,
             refused_at: None,
+            told_at: None,
             refusals: 0,
         })))
     }
@@ -125,6 +128,16 @@ impl Overload {
         self.with(|state| state.idle_since = None);
     }
 
+    /// Tells when nobody has been refused for a while. Asked from time to time, because without a further write nobody else would notice.
+    pub(super) fn tell_end(&self) {
+        self.with(|state| {
+            if state.told_at.is_some_and(|at| at.elapsed() > CALM) {
+                state.told_at = None;
+                tracing::info!("all writes are taken again");
+            }
+        });
+    }
+
     fn with<T>(&self, what: impl FnOnce(&mut State) -> T) -> T {
         // Each change is whole, so that a panic elsewhere leaves nothing half done.
         what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -141,10 +154,21 @@ impl State {
         let admits = self.under_way < limit;
         if admits {
             self.set_under_way(self.under_way + 1);
-        } else if let Some(refused_at) = &mut self.refused_at {
-            *refused_at = Instant::now();
+        } else {
+            self.refuse(limit);
         }
         admits
+    }
+
+    /// Whoever comes back sooner than in a second goes on with the same overload: the log may not grow by each refusal.
+    fn refuse(&mut self, limit: usize) {
+        let now = Instant::now();
+        if let Some(refused_at) = &mut self.refused_at {
+            *refused_at = now;
+        }
+        if self.told_at.replace(now).is_none() {
+            tracing::warn!(limit, "more writes come than can be made: some are refused with 503");
+        }
     }
 
     fn set_under_way(&mut self, under_way: usize) {
@@ -161,7 +185,6 @@ impl State {
         }
         let since = *self.crowded_since.get_or_insert_with(Instant::now);
         if self.refused_at.is_none() && since.elapsed() > PATIENCE {
-            tracing::warn!("more writes come than can be made: some are refused with 503");
             self.refused_at = Some(Instant::now());
         }
     }
@@ -170,7 +193,6 @@ impl State {
     fn calm_down(&mut self) {
         let Some(refused_at) = self.refused_at else { return };
         if refused_at.elapsed() > CALM || self.idle_since.is_some_and(|since| since.elapsed() > REST) {
-            tracing::info!("all writes are taken again");
             self.refused_at = None;
             self.crowded_since = None;
         }

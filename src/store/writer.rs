@@ -358,7 +358,8 @@ impl Writer {
     /// Removes a bounded number of events and answers that may go, and gives how many. `None` when COMMIT failed, after which nothing
     /// may be written.
     fn prune(&self) -> Option<usize> {
-        // Checked once a second, so that it is logged even when nobody writes.
+        // Both once a second, so that they are logged even when nobody writes.
+        self.overload.tell_end();
         if let Err(error) = self.file.check() {
             self.trouble.begin(&error);
             return Some(0);

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::harness::{Process, Settings, raise_open_files};
+use crate::harness::{Process, Settings, eventually, raise_open_files};
 use crate::pace::{Pace, Tally, p50, p99};
 
 /// What a build without optimisations and its client do to each other is no measure: the times are those of `make overload`.
@@ -84,6 +84,36 @@ async fn five_times_too_many_writes_are_served_or_refused_soon_and_then_all_is_w
     let served: usize = [&most, &nominal, &crowd].map(|tally| tally.served.len()).iter().sum();
     let made = usize::try_from(service.store_revision().await).expect("few") - later;
     assert_eq!(made, served, "what was served was done, and what was refused was not");
+}
+
+/// What the log says when the first one is refused, and when that is over.
+const BEGIN: &str = "more writes come than can be made: some are refused with 503";
+const END: &str = "all writes are taken again";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_that_writes_are_refused_at_either_limit_and_by_itself_that_it_is_over() {
+    raise_open_files();
+    for (limit, crowd) in [("2", 60), ("1024", CROWD)] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            folder: folder.path().to_owned(),
+            mqtt_url: None,
+        };
+        let service = Process::start_with(&settings, &[("WRITE_QUEUE_MAX", limit)]).await;
+        let refused = Pace::closed(crowd, TIME / 3).run(service.addr).await.refused.len();
+        assert!(refused > 100, "{refused} were refused");
+        // Nobody asks for anything meanwhile.
+        let count = |text| service.output().matches(text).count();
+        eventually("the log says that it is over", async || {
+            count(BEGIN) > 0 && count(BEGIN) == count(END)
+        })
+        .await;
+        assert!(count(BEGIN) <= 2, "{limit}: {}", service.output());
+        let output = service.output();
+        let mut ends = output.lines().filter(|line| line.contains(END));
+        assert!(ends.all(|line| !line.contains("request{")), "{output}");
+        assert!(!output.contains("request failed"), "{output}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
