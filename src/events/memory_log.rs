@@ -29,6 +29,8 @@ struct LogState {
     state_reads: usize,
     /// How many reads of states will fail.
     failing_state_reads: usize,
+    /// Whether no event can be read.
+    is_unreadable: bool,
     /// How many times the cursor cannot be saved.
     failing_saves: usize,
     /// How many times it was to be saved.
@@ -95,6 +97,11 @@ impl MemoryLog {
     /// The next reads of states fail.
     pub(super) fn fail_state_reads(&self, count: usize) {
         self.state.lock().unwrap().failing_state_reads = count;
+    }
+
+    /// From now on events cannot be read, or can.
+    pub(super) fn make_unreadable(&self, is_unreadable: bool) {
+        self.state.lock().unwrap().is_unreadable = is_unreadable;
     }
 
     /// The cursor cannot be saved the next times.
@@ -164,6 +171,9 @@ impl EventLog for MemoryLog {
     async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, &'static str> {
         let head = self.head.borrow().get();
         let state = self.state.lock().unwrap();
+        if state.is_unreadable {
+            return Err("the disk does not answer");
+        }
         let revisions = (after.get().max(state.pruned) + 1..=head).take(limit.min(MOST_EVENTS));
         let event = |revision: i64| StoredEvent {
             revision: Revision::new(revision),

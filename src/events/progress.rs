@@ -1,7 +1,8 @@
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{debug, error, info};
 
 use super::status::{RelayState, RelayStatus};
 use super::suspect::Suspect;
@@ -88,6 +89,23 @@ impl Progress {
             "event set aside: the broker does not take it; it stays in GET /events"
         );
         Ok(())
+    }
+
+    /// The events after this one cannot be read, which is tried again and again. An alarm when it begins: nothing goes out meanwhile.
+    pub(super) fn cannot_read(&self, after: Revision, cause: &impl Display) {
+        let after = after.get();
+        if self.status.unreadable() {
+            error!(after, %cause, "the relay cannot read the event log; nothing is published until it can");
+        } else {
+            debug!(after, %cause, "the relay still cannot read the event log");
+        }
+    }
+
+    /// Events were read.
+    pub(super) fn can_read(&self) {
+        if self.status.readable() {
+            info!("the relay reads the event log again");
+        }
     }
 
     /// A connection was given up on which nothing was taken: perhaps what is taken stands behind what was refused.

@@ -187,9 +187,14 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
 
     /// While there is no connection nobody else reads the log, and the age of the lag would be unknown.
     async fn tell_oldest_pending(&self, progress: &Progress) {
-        if let Ok(events) = self.log.events_after(progress.cursor, 1).await {
-            let oldest = events.first().map(|event| event.committed_at);
-            self.status.update(|state| state.oldest_pending = oldest);
+        match self.log.events_after(progress.cursor, 1).await {
+            Ok(events) => {
+                let oldest = events.first().map(|event| event.committed_at);
+                self.status.update(|state| state.oldest_pending = oldest);
+            }
+            // Where there is nothing to read, nothing would ever tell that it can be read again.
+            Err(_) if progress.cursor >= *self.log.head().borrow() => {}
+            Err(cause) => progress.cannot_read(progress.cursor, &cause),
         }
     }
 

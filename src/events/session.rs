@@ -209,11 +209,12 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         if !self.unsent.is_empty() {
             return;
         }
-        if self.last_read < *self.head.borrow()
-            && let Err(cause) = self.read_events().await
-        {
-            // The poll tries again.
-            warn!(%cause, "the relay cannot read the event log");
+        if self.last_read < *self.head.borrow() {
+            match self.read_events().await {
+                Ok(()) => self.progress.can_read(),
+                // The poll tries again.
+                Err(cause) => self.progress.cannot_read(self.last_read, &cause),
+            }
         }
         match self.keeper.sweep(self.log, &self.connection).await {
             Ok(states) => self.unsent.extend(states),

@@ -26,6 +26,8 @@ pub struct RelayState {
     pub acknowledged: Revision,
     /// When the oldest event after that one was committed; unknown until the relay has read it.
     pub oldest_pending: Option<Timestamp>,
+    /// Since when the events after that one cannot be read, where that is so.
+    pub unreadable_since: Option<Timestamp>,
     /// Acknowledged events since the start of the process, repeats included.
     pub published: u64,
     /// Events that the broker does not take, since the start of the process.
@@ -41,7 +43,7 @@ pub struct RelayState {
 pub struct Lag {
     /// Committed events that are not acknowledged.
     pub events: u64,
-    /// The age of the oldest of them.
+    /// The age of the oldest of them; where that cannot be read, for how long it could not.
     pub age: Duration,
 }
 
@@ -54,6 +56,7 @@ impl RelayStatus {
             since: clock.now(),
             acknowledged: Revision::ZERO,
             oldest_pending: None,
+            unreadable_since: None,
             published: 0,
             set_aside: 0,
             connections: 0,
@@ -80,6 +83,7 @@ impl RelayStatus {
         let events = u64::try_from(head.get() - state.acknowledged.get()).unwrap_or_default();
         let age_ms = state
             .oldest_pending
+            .or(state.unreadable_since)
             .filter(|_| events > 0)
             .map_or(0, |oldest| self.clock.now().unix_ms() - oldest.unix_ms());
         Lag {
@@ -97,6 +101,22 @@ impl RelayStatus {
 
     pub(super) fn update(&self, change: impl FnOnce(&mut RelayState)) {
         self.state.send_modify(change);
+    }
+
+    /// What is to be published cannot be read; tells whether that is news.
+    pub(super) fn unreadable(&self) -> bool {
+        let now = self.clock.now();
+        self.state.send_if_modified(|state| {
+            let is_news = state.unreadable_since.is_none();
+            state.unreadable_since.get_or_insert(now);
+            is_news
+        })
+    }
+
+    /// It can be read; tells whether that is news.
+    pub(super) fn readable(&self) -> bool {
+        self.state
+            .send_if_modified(|state| state.unreadable_since.take().is_some())
     }
 
     pub(super) fn connected(&self) {

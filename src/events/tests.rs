@@ -24,7 +24,12 @@ async fn start(log: &MemoryLog, recorder: &Recorder) -> Running {
 }
 
 pub(super) async fn start_keeping(log: &MemoryLog, recorder: &Recorder, keeps_states: bool) -> Running {
-    let status = RelayStatus::new(log.head(), Clock::new(|| Timestamp::UNIX_EPOCH));
+    let started = Instant::now();
+    let clock = Clock::new(move || {
+        let passed_ms = started.elapsed().as_millis().try_into().unwrap();
+        Timestamp::from_unix_ms(passed_ms).unwrap()
+    });
+    let status = RelayStatus::new(log.head(), clock);
     let relay = Relay::new(log.clone(), recorder.clone(), status.clone()).await.unwrap();
     let relay = relay.keeping_states(keeps_states);
     let (stop, word) = oneshot::channel();
@@ -170,6 +175,33 @@ async fn a_broker_that_is_away_costs_nothing_but_time() {
     relay.reaches(3).await;
     assert_eq!(relay.status.lag().events, 0);
     relay.stops().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lag_grows_while_the_log_cannot_be_read_whether_the_broker_is_there_or_not() {
+    for refused_connects in [0, 1_000] {
+        let log = MemoryLog::with_events(3);
+        let recorder = Recorder::with_window(4).refuse_connects(refused_connects);
+        log.make_unreadable(true);
+        let relay = start(&log, &recorder).await;
+        for minute in 1..=3 {
+            sleep(Duration::from_mins(1)).await;
+            let lag = relay.status.lag();
+            assert!(
+                lag.events == 3 && lag.age >= Duration::from_secs(59 * minute),
+                "{lag:?}"
+            );
+        }
+        log.make_unreadable(false);
+        sleep(Duration::from_secs(10)).await;
+        let lag = relay.status.lag();
+        match refused_connects {
+            0 => assert_eq!((lag.events, lag.age), (0, Duration::ZERO)),
+            // Its age is known now.
+            _ => assert!(lag.age > Duration::from_secs(189), "{lag:?}"),
+        }
+        relay.stops().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

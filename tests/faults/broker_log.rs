@@ -1,10 +1,13 @@
 //! What the log says of a broker that does not do its work: why, and not at every attempt.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
-use crate::broker_away::EVERYTHING_WAITS;
+use crate::broker_away::{EVERYTHING_WAITS, drained};
 use crate::harness::{Mosquitto, Process, Settings, eventually, eventually_within, free_port};
 
 /// So many after the first; they come in less time than a reminder.
@@ -112,4 +115,55 @@ async fn states_that_may_not_be_read_are_not_said_to_be_missing_only() {
         !lines(&service, "INFO", "or does not let this user read them").is_empty()
     })
     .await;
+}
+
+/// Changes the database as no version of the service does.
+async fn tamper(folder: &Path, sql: &'static str) {
+    let options = SqliteConnectOptions::new().filename(folder.join("sensorcast.db"));
+    let mut database = options.connect().await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+}
+
+async fn lag_seconds(service: &Process) -> f64 {
+    let ready = service.get("/health/ready").await.expect(200).json();
+    ready["mqtt"]["lag_seconds"].as_f64().expect("a lag")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_cannot_be_read_are_an_error_once_and_a_lag_that_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut mosquitto = Mosquitto::stopped_with(EVERYTHING_WAITS);
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: Some(mosquitto.url()),
+    };
+    let mut service = Process::start(&settings).await;
+    for number in 0..6 {
+        service.create(&json!({"name": format!("s{number}")})).await;
+    }
+    service.signal("TERM");
+    service.exit().await;
+    tamper(
+        folder.path(),
+        "ALTER TABLE events ADD COLUMN kept TEXT; UPDATE events SET kept = payload;
+         UPDATE events SET payload = cast(x'c3' AS text) WHERE revision = 3",
+    )
+    .await;
+    mosquitto.run().await;
+    let service = Process::start(&settings).await;
+    eventually("the lag grows", async || lag_seconds(&service).await > 3.0).await;
+    let errors = lines(&service, "ERROR", "the relay cannot read the event log");
+    assert_eq!(errors.len(), 1, "{}", service.output());
+    assert!(
+        errors[0].contains("after=0") && errors[0].contains("utf-8"),
+        "{errors:?}"
+    );
+    assert!(lines(&service, "WARN", "cannot read").is_empty());
+    tamper(folder.path(), "UPDATE events SET payload = kept").await;
+    drained(&service).await;
+    assert!(lag_seconds(&service).await <= 0.0);
+    let over = lines(&service, "INFO", "the relay reads the event log again");
+    assert_eq!(over.len(), 1, "{}", service.output());
+    assert_eq!(lines(&service, "ERROR", "").len(), 1);
 }
