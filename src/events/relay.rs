@@ -26,7 +26,7 @@ pub struct Relay<L, S> {
     keeps_states: bool,
     /// What keeps it from publishing.
     trouble: Trouble,
-    /// Whether the last connections did nothing and were lost soon, so that the next one is no news.
+    /// Whether the last connection did nothing and was lost soon, so that the next one is no news.
     is_lost_at_once: bool,
 }
 
@@ -137,8 +137,11 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
         } else {
             info!(cursor = cursor_before.get(), "connected to the broker");
         }
+        let made_at = Instant::now();
         let ending = self.converse(connection, progress, stop).await;
-        if progress.cursor > cursor_before {
+        let has_published = progress.cursor > cursor_before;
+        self.is_lost_at_once = !has_published && made_at.elapsed() < LONG_LIFE;
+        if has_published {
             self.trouble.is_over();
         }
         match ending {
@@ -169,7 +172,6 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
     }
 
     fn failed(&mut self, what: &str, reason: &str) -> Attempt {
-        self.is_lost_at_once = self.trouble.is_present();
         self.report(what, reason);
         Attempt::Failed
     }

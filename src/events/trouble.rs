@@ -52,11 +52,6 @@ impl Trouble {
         }
     }
 
-    /// Whether it went wrong, and not well since.
-    pub(super) fn is_present(&self) -> bool {
-        self.present.is_some()
-    }
-
     /// It went well.
     pub(super) fn is_over(&mut self) {
         self.present = None;
