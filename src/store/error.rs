@@ -28,6 +28,9 @@ pub enum StoreError {
     /// The writer has stopped: the service is shutting down or has failed.
     #[error("the store is closed")]
     Stopped,
+    /// SQLite has met pages that are none; nothing was changed.
+    #[error("the database is damaged ({0}): stop the service and restore a backup; see docs/OPERATIONS.md")]
+    Damaged(Arc<str>),
     /// SQLite, or what it stands on, failed; nothing was changed.
     #[error("the database failed: {0}")]
     Database(Arc<str>),
@@ -72,6 +75,7 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy) => Self::Locked,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string().into()),
             _ => Self::Database(error.to_string().into()),
         }
     }
@@ -87,9 +91,23 @@ impl From<std::io::Error> for StoreError {
 /// From a reader, which needs no room.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            error => Self::Database(error.to_string().into()),
+        match (code_of(&error), error) {
+            (_, sqlx::Error::PoolTimedOut) => Self::Busy,
+            (Some(SQLITE_CORRUPT | SQLITE_NOTADB), sqlx::Error::Database(error)) => {
+                Self::Damaged(error.message().into())
+            }
+            (_, error) => Self::Database(error.to_string().into()),
         }
     }
+}
+
+/// What SQLite answers when it meets pages that are none.
+pub(super) const SQLITE_CORRUPT: u32 = 11;
+/// The same of the first page.
+const SQLITE_NOTADB: u32 = 26;
+
+/// SQLite's code of an error; of which kind it is, is in the bits above those of the code.
+pub(super) fn code_of(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
 }

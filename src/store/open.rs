@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, SensorCache};
+use super::error::{SQLITE_CORRUPT, code_of};
 use super::file::{OpenedFile, check_writable, folder_of, lock, real_path};
 use super::lookup::Lookup;
 use super::overload::Overload;
@@ -103,6 +104,14 @@ pub enum OpenError {
         path: PathBuf,
         /// The version of its schema.
         version: i64,
+    },
+    /// SQLite has met pages that are none.
+    #[error("{path} is damaged ({reason}): restore a backup; see docs/OPERATIONS.md")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: anyhow::Error,
     },
     /// SQLite cannot open it, or cannot read it.
     #[error("cannot open {path} as an SQLite database")]
@@ -384,9 +393,14 @@ async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(Epoch, Rev
 }
 
 pub(super) fn database(path: &Path, error: impl Into<anyhow::Error>) -> OpenError {
-    OpenError::Database {
-        path: path.to_owned(),
-        source: say_once(error),
+    let (error, path): (anyhow::Error, _) = (error.into(), path.to_owned());
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>());
+    let is_damaged = causes.any(|cause| code_of(cause) == Some(SQLITE_CORRUPT));
+    let source = say_once(error);
+    if is_damaged {
+        OpenError::Damaged { path, reason: source }
+    } else {
+        OpenError::Database { path, source }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the last writes failed for.
+//! What the last writes failed for, and the last removal of what may go.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,28 @@ const LASTS: Duration = Duration::from_secs(10);
 /// With less free space than this a disk is still full, although probes succeed: what they write fits into pages that SQLite already has.
 const MIN_ROOM_BYTES: u64 = 1 << 20;
 
-/// Why the last write failed, if it did; cheap to clone.
+/// Why the writer's last work failed, if it did; cheap to clone.
+///
+/// What lasts is logged when it begins and when it is over, and not each time: the log may be on the same disk.
 #[derive(Debug, Clone)]
 pub(super) struct Trouble {
     /// Where the database is.
     folder: Arc<Path>,
-    last: Arc<Mutex<Option<(Instant, StoreError)>>>,
+    last: Arc<Mutex<Failures>>,
+}
+
+#[derive(Debug, Default)]
+struct Failures {
+    writing: Option<Failure>,
+    /// Of removing what may go. Apart from the other, because each may go well while the other does not.
+    pruning: Option<Failure>,
+}
+
+#[derive(Debug, Clone)]
+struct Failure {
+    /// When it was met last.
+    at: Instant,
+    error: StoreError,
 }
 
 impl Trouble {
@@ -29,15 +45,9 @@ impl Trouble {
         }
     }
 
-    /// A group of writes failed. What lasts is logged when it begins, and not for each group: the log may be on the same disk.
+    /// A group of writes failed.
     pub(super) fn begin(&self, error: &StoreError) {
-        let mut last = self.last();
-        let before = last.as_ref().map(|(_, error)| error);
-        let goes_on = match error {
-            StoreError::Full => matches!(before, Some(StoreError::Full)),
-            StoreError::Misplaced(_) => matches!(before, Some(StoreError::Misplaced(_))),
-            _ => false,
-        };
+        let goes_on = Failure::note(&mut self.last().writing, error);
         if goes_on {
             tracing::debug!(%error, "a group of writes was rolled back");
         } else if matches!(error, StoreError::Misplaced(_)) {
@@ -46,23 +56,51 @@ impl Trouble {
         } else {
             tracing::error!(%error, "a group of writes was rolled back");
         }
-        *last = Some((Instant::now(), error.clone()));
     }
 
     /// A group was committed. Without a change in it that proves only that the file is in its place and not locked by another program.
     pub(super) fn committed(&self, has_changes: bool) {
         let mut last = self.last();
-        let is_over = matches!(&*last, Some((_, StoreError::Misplaced(_) | StoreError::Locked)));
-        if (has_changes || is_over) && last.take().is_some() {
+        let is_over = last.writing.as_ref().is_some_and(|failure| match failure.error {
+            StoreError::Misplaced(_) | StoreError::Locked => true,
+            // This one was on sound pages; the next one may not be.
+            StoreError::Damaged(_) => has_changes && !failure.is_recent(),
+            _ => has_changes,
+        });
+        if is_over {
+            last.writing = None;
             tracing::info!("writing works again");
         }
     }
 
-    /// Why the last write failed, when that was not long ago, or as long as there is no room.
+    /// What may go could not be removed.
+    pub(super) fn pruning_failed(&self, error: &StoreError) {
+        if Failure::note(&mut self.last().pruning, error) {
+            tracing::debug!(%error, "old events and kept answers still cannot be removed");
+        } else {
+            tracing::error!(%error, "old events and kept answers cannot be removed; it is tried again each second");
+        }
+    }
+
+    /// What may go was removed.
+    pub(super) fn pruned(&self) {
+        if self.last().pruning.take().is_some() {
+            tracing::info!("old events and kept answers are removed again");
+        }
+    }
+
+    /// Why the last write failed, when that was not long ago, or as long as there is no room; or that pruning has met damage, which
+    /// others will meet, too.
     pub(super) fn recent(&self) -> Option<StoreError> {
-        let (at, error) = self.last().clone()?;
-        let is_over = at.elapsed() >= LASTS && !(matches!(error, StoreError::Full) && self.is_full());
-        (!is_over).then_some(error)
+        let (writing, pruning) = {
+            let last = self.last();
+            (last.writing.clone(), last.pruning.clone())
+        };
+        let is_full = |failure: &Failure| matches!(failure.error, StoreError::Full) && self.is_full();
+        let writing = writing.filter(|failure| failure.is_recent() || is_full(failure));
+        let is_damaged = |failure: &Failure| matches!(failure.error, StoreError::Damaged(_));
+        let pruning = pruning.filter(|failure| failure.is_recent() && is_damaged(failure));
+        writing.or(pruning).map(|failure| failure.error)
     }
 
     /// Whether there is no room on the disk; not where that cannot be told.
@@ -71,7 +109,22 @@ impl Trouble {
         room.is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) < MIN_ROOM_BYTES)
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<(Instant, StoreError)>> {
+    fn last(&self) -> MutexGuard<'_, Failures> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failure {
+    /// Puts the failure in the place of the last one, and tells whether it is the same one that goes on.
+    fn note(last: &mut Option<Self>, error: &StoreError) -> bool {
+        let before = last.replace(Self {
+            at: Instant::now(),
+            error: error.clone(),
+        });
+        before.is_some_and(|before| before.error.to_string() == error.to_string())
+    }
+
+    fn is_recent(&self) -> bool {
+        self.at.elapsed() < LASTS
     }
 }

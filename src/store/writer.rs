@@ -376,6 +376,7 @@ impl Writer {
         match self.prune_up_to(last, committed_before_ms, now) {
             Ok((events, answers, oldest)) => {
                 self.trouble.committed(false);
+                self.trouble.pruned();
                 self.metrics.events_pruned.inc_by(events.try_into().unwrap_or(u64::MAX));
                 self.metrics
                     .events_kept
@@ -383,7 +384,7 @@ impl Writer {
                 Some(events.max(answers))
             }
             Err(GroupError::NotCommitted(error)) => {
-                tracing::warn!(%error, "pruning the event log failed; it is tried again");
+                self.trouble.pruning_failed(&error);
                 self.roll_back();
                 Some(0)
             }

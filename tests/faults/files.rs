@@ -42,7 +42,8 @@ fn allow(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-fn printed(command: &mut Command) -> String {
+/// What a command prints that goes well.
+pub fn printed(command: &mut Command) -> String {
     let output = run(command);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

@@ -20,6 +20,7 @@ mod broker_clients;
 mod broker_killed;
 mod broker_log;
 mod broker_refuses;
+mod damage;
 mod disk_full;
 mod files;
 mod misplaced;

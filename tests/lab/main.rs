@@ -20,6 +20,7 @@ mod backup;
 mod bugs;
 mod durability;
 mod places;
+mod pruning;
 
 use std::process::ExitStatus;
 

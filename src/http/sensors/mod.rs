@@ -185,8 +185,8 @@ impl From<StoreError> for Problem {
                 Self::of_kind(&problem::OVERLOADED)
             }
             StoreError::Stopped | StoreError::Misplaced(_) | StoreError::Locked => Self::of_kind(&problem::UNAVAILABLE),
-            StoreError::Database(cause) => {
-                tracing::error!(%cause, "the database failed");
+            StoreError::Damaged(_) | StoreError::Database(_) => {
+                tracing::error!(%error, "the store failed");
                 Self::of_kind(&problem::INTERNAL)
             }
         }
