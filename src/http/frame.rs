@@ -145,8 +145,8 @@ impl Exchange {
         self.state
             .metrics
             .observe(request.method.as_str(), route, status.as_u16(), self.started.elapsed());
-        // That there is too much to do, or no room, is logged once, by the store, and not for every request; and so is
-        // that the service is not ready.
+        // That there is too much to do, or that writing fails, is logged once, by the store, and not for every request; and
+        // so is that the service is not ready.
         let is_told = is_told_by_store || is_own_body(response.headers());
         if status.is_server_error() && !is_told {
             tracing::error!(status = status.as_u16(), "request failed");

@@ -146,6 +146,7 @@ pub struct Problem {
     // Boxed, because few problems have them.
     log_bounds: Option<Box<LogBounds>>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    is_told_by_store: bool,
 }
 
 /// Which events there are.
@@ -226,6 +227,7 @@ impl Problem {
             links: Vec::new(),
             log_bounds: None,
             headers: Vec::new(),
+            is_told_by_store: *kind == OVERLOADED,
         }
     }
 
@@ -235,10 +237,19 @@ impl Problem {
         Self::new(kind, format!("{} {}", kind.happened, kind.fix))
     }
 
-    /// Whether it is of a kind of which the store logs only the beginning and the end.
+    /// The same problem, of which the store logs only the beginning and the end.
     #[must_use]
-    pub fn is_told_by_store(&self) -> bool {
-        [OVERLOADED.slug, STORAGE_FULL.slug].contains(&self.kind.slug)
+    pub fn told_by_store(self) -> Self {
+        Self {
+            is_told_by_store: true,
+            ..self
+        }
+    }
+
+    /// Whether the store logs its beginning and its end.
+    #[must_use]
+    pub const fn is_told_by_store(&self) -> bool {
+        self.is_told_by_store
     }
 
     /// The members of a sensor that are wrong.

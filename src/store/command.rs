@@ -138,7 +138,7 @@ impl Command {
         match self {
             Self::Write(Write { reply, place, .. }) => {
                 drop(place);
-                let _ = reply.send(Err(error.clone().into()));
+                let _ = reply.send(Err(WriteError::RolledBack(error.clone())));
             }
             Self::Batch(Batch { reply, place, .. }) => {
                 drop(place);

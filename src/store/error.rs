@@ -64,6 +64,9 @@ pub enum WriteError {
     /// COMMIT failed: the change may be there or not. The process stops, and the next start finds out.
     #[error("the outcome of the write is unknown")]
     OutcomeUnknown,
+    /// All that was written together failed, and nothing was changed; the store logs when such failures begin and when they are over.
+    #[error(transparent)]
+    RolledBack(StoreError),
     /// The store could not do it; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),

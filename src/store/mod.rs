@@ -233,7 +233,7 @@ impl Store {
             place: self.place().await?,
         }))?;
         match answer.await {
-            Ok(result) => result.map_err(WriteError::Store),
+            Ok(result) => result.map_err(WriteError::RolledBack),
             Err(_) => Err(WriteError::OutcomeUnknown),
         }
     }

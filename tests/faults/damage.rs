@@ -101,3 +101,21 @@ async fn damage_that_only_pruning_meets_is_an_error_once_and_makes_the_service_u
         "none"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_some_writes_meet_is_an_error_once_whatever_others_do() {
+    let (_folder, service) = start_without("sensors_by_kind").await;
+    for value in 1..=5 {
+        let of_kind = json!({"kind": "thermometer", "value": value});
+        assert_eq!(put(&service, "/sensors/s2", of_kind).await, 500);
+        assert_eq!(put(&service, "/sensors/s1", json!({"value": value})).await, 200);
+    }
+    let errors = lines(&service, ["ERROR", ""]);
+    assert_eq!(errors.len(), 1, "{}", service.output());
+    for words in ["a group of writes was rolled back", WHAT_TO_DO] {
+        assert!(errors[0].contains(words), "{errors:?}");
+    }
+    assert!(lines(&service, ["INFO", "writing works again"]).is_empty());
+    let (status, reason) = readiness(&service).await;
+    assert!(status == 503 && reason.contains(WHAT_TO_DO), "{reason}");
+}

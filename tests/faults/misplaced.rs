@@ -69,6 +69,11 @@ async fn a_database_that_is_moved_away_refuses_writes_until_it_is_back_and_loses
     }
     assert_eq!(count(&service, ": writes are refused"), 2, "{}", service.output());
     assert_eq!(count(&service, "trouble: writing works again"), 2);
+    assert_eq!(
+        count(&service, "request failed"),
+        0,
+        "each of them is not told once more"
+    );
     // The probe alone finds out, too.
     fs::rename(&database, &away).unwrap();
     assert_eq!(readiness(&service).await.0, 503);

@@ -55,7 +55,7 @@ async fn a_lock_of_another_program_is_told_as_one_and_is_over_when_it_is() {
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
     let refused = set_value(&store, 0, 1).await;
     assert!(
-        matches!(refused, Err(WriteError::Store(StoreError::Locked))),
+        matches!(refused, Err(WriteError::RolledBack(StoreError::Locked))),
         "{refused:?}"
     );
     sqlx::raw_sql("ROLLBACK").execute(&mut database).await.unwrap();

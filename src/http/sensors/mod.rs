@@ -107,6 +107,10 @@ pub fn undone(error: WriteError) -> Problem {
         WriteError::Overloaded => Problem::of_kind(&problem::OVERLOADED),
         WriteError::OutcomeUnknown => Problem::of_kind(&problem::OUTCOME_UNKNOWN),
         WriteError::KeyReused => Problem::key_reused(),
+        WriteError::RolledBack(error) => {
+            tracing::debug!(%error, "the write was rolled back");
+            of_failure(&error).told_by_store()
+        }
         WriteError::Store(error) => error.into(),
         // These are about a sensor, and told by those who know which.
         WriteError::Refused { .. } | WriteError::NameTaken { .. } => Problem::of_kind(&problem::INTERNAL),
@@ -179,16 +183,20 @@ fn unmet_by(unmet: Unmet, what: &str) -> String {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => Self::of_kind(&problem::STORAGE_FULL),
-            StoreError::Busy => {
-                tracing::warn!(%error, "a read was given up");
-                Self::of_kind(&problem::OVERLOADED)
-            }
-            StoreError::Stopped | StoreError::Misplaced(_) | StoreError::Locked => Self::of_kind(&problem::UNAVAILABLE),
-            StoreError::Damaged(_) | StoreError::Database(_) => {
-                tracing::error!(%error, "the store failed");
-                Self::of_kind(&problem::INTERNAL)
-            }
+            StoreError::Busy => tracing::warn!(%error, "a read was given up"),
+            StoreError::Damaged(_) | StoreError::Database(_) => tracing::error!(%error, "the store failed"),
+            StoreError::Full | StoreError::Stopped | StoreError::Misplaced(_) | StoreError::Locked => {}
         }
+        of_failure(&error)
     }
+}
+
+/// What a failure of the store is to the client, who is not told its cause.
+fn of_failure(error: &StoreError) -> Problem {
+    Problem::of_kind(match error {
+        StoreError::Full => &problem::STORAGE_FULL,
+        StoreError::Busy => &problem::OVERLOADED,
+        StoreError::Stopped | StoreError::Misplaced(_) | StoreError::Locked => &problem::UNAVAILABLE,
+        StoreError::Damaged(_) | StoreError::Database(_) => &problem::INTERNAL,
+    })
 }
