@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::file::{FileId, folder_of, lock_path, lock_to_replace, real_path, with_suffix};
 use super::open::{APPLICATION_ID, connect_writer, database, new_epoch, say_once};
 use super::row::damaged;
+use super::whole::{CURE_OF_BACKUP, CURE_OF_COPY, CURE_OF_STORE, check_whole, if_damaged};
 use super::{OpenError, StoreError};
 use crate::domain::{Epoch, Revision};
 use crate::failpoint::reach;
@@ -48,13 +49,15 @@ pub enum BackupError {
     /// The file has the name of the one that is to be made.
     #[error("{0} is in the way of what is to be made: give it another name")]
     InTheWay(PathBuf),
-    /// The backup is not whole.
-    #[error("{path} is damaged: {complaint}")]
+    /// The database that is to be copied, or the copy, is not whole.
+    #[error("{path} is damaged ({complaint}): {cure}")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What SQLite found first.
         complaint: String,
+        /// What to do.
+        cure: &'static str,
     },
     /// A file cannot be made, moved or removed.
     #[error("cannot write {path}")]
@@ -119,11 +122,11 @@ impl fmt::Display for Restored {
 }
 
 /// Writes a copy of the database at `path` into the new file `copy`, and gives the newest revision in it. The copy is the state at one instant; the service may
-/// run and write meanwhile. The file is complete when it has its name.
+/// run and write meanwhile. The file is complete, and checked as [`restore`] checks it, when it has its name.
 ///
 /// # Errors
-/// When `copy` exists, when there is no database of ours at `path`, or when it cannot be copied. A copy that is there all the
-/// same is complete.
+/// When `copy` exists, when there is no database of ours at `path`, when that is damaged, or when it cannot be copied. A copy that
+/// is there all the same is complete.
 pub async fn backup(path: &Path, copy: &Path) -> Result<Revision, BackupError> {
     let mut source = open_existing(path).await?;
     if copy.exists() {
@@ -139,8 +142,15 @@ pub async fn backup(path: &Path, copy: &Path) -> Result<Revision, BackupError> {
     let leftover = Leftover(&partial);
     let named = async {
         reach("backup.before-copy").map_err(in_file(&partial))?;
-        copy_into(&mut source, path, &partial).await?;
-        let head = head_of(&partial).await.map_err(|error| database(copy, error))?;
+        copy_into(&mut source, path, &partial, CURE_OF_STORE).await?;
+        let head = match head_of_whole(&partial, copy).await {
+            // What is damaged is copied as it is, so that the copy tells of both.
+            Err(of_copy @ BackupError::Damaged { .. }) => {
+                check_whole(&mut source, path, CURE_OF_STORE).await?;
+                return Err(of_copy);
+            }
+            other => other?,
+        };
         reach("backup.before-name").map_err(in_file(copy))?;
         name_anew(&partial, copy).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => BackupError::Exists(copy.to_owned()),
@@ -167,18 +177,21 @@ fn name_anew(partial: &Path, copy: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The newest revision in a copy, which nobody else has open.
-async fn head_of(copy: &Path) -> sqlx::Result<Revision> {
+/// The newest revision in the copy, which nobody else has open, has to be whole, and will be named `copy`.
+async fn head_of_whole(partial: &Path, copy: &Path) -> Result<Revision, BackupError> {
     let options = SqliteConnectOptions::new()
-        .filename(copy)
+        .filename(partial)
         .read_only(true)
         .immutable(true);
-    let mut connection = options.disable_statement_logging().connect().await?;
+    let connected = options.disable_statement_logging().connect().await;
+    let mut connection = connected.map_err(|error| database(copy, error))?;
+    check_whole(&mut connection, copy, CURE_OF_COPY).await?;
     // A store that never ran has no row.
     let head = sqlx::query_scalar!("SELECT head FROM store")
         .fetch_optional(&mut connection)
-        .await?;
-    connection.close().await?;
+        .await
+        .map_err(|error| database(copy, error))?;
+    connection.close().await.map_err(|error| database(copy, error))?;
     Ok(head.map_or(Revision::ZERO, Revision::new))
 }
 
@@ -225,18 +238,9 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
 /// Makes the new database, complete and on the disk, beside the present one.
 async fn make_next(copy: &Path, next: &Path) -> Result<(Epoch, Revision), BackupError> {
     let mut source = open_existing(copy).await?;
-    let complaint: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
-        .fetch_one(&mut source)
-        .await
-        .map_err(|error| database(copy, error))?;
-    if complaint != "ok" {
-        return Err(BackupError::Damaged {
-            path: copy.to_owned(),
-            complaint,
-        });
-    }
+    check_whole(&mut source, copy, CURE_OF_BACKUP).await?;
     reach("restore.before-copy").map_err(in_file(next))?;
-    copy_into(&mut source, copy, next).await?;
+    copy_into(&mut source, copy, next, CURE_OF_BACKUP).await?;
     reach("restore.after-copy").map_err(in_file(next))?;
     // This brings the schema up to date, too.
     let opened = connect_writer(next).await;
@@ -377,7 +381,12 @@ async fn open_existing(path: &Path) -> Result<SqliteConnection, BackupError> {
 }
 
 /// Writes the state that `source` sees into the new file `target`, as a compact database, and syncs it.
-async fn copy_into(source: &mut SqliteConnection, path: &Path, target: &Path) -> Result<(), BackupError> {
+async fn copy_into(
+    source: &mut SqliteConnection,
+    path: &Path,
+    target: &Path,
+    cure: &'static str,
+) -> Result<(), BackupError> {
     remove_database(target)?;
     make_private(path, target).map_err(in_file(target))?;
     let name = target.to_string_lossy();
@@ -385,10 +394,12 @@ async fn copy_into(source: &mut SqliteConnection, path: &Path, target: &Path) ->
         .bind(name.as_ref())
         .execute(source)
         .await
-        .map_err(|error| BackupError::Copy {
-            from: path.to_owned(),
-            to: target.to_owned(),
-            source: say_once(error),
+        .map_err(|error| {
+            if_damaged(error, path, cure).unwrap_or_else(|error| BackupError::Copy {
+                from: path.to_owned(),
+                to: target.to_owned(),
+                source: say_once(error),
+            })
         })?;
     sync(target)
 }

@@ -30,6 +30,7 @@ mod select;
 mod snapshot;
 mod tail;
 mod trouble;
+mod whole;
 mod writer;
 
 use std::path::PathBuf;

@@ -21,6 +21,7 @@ mod broker_killed;
 mod broker_log;
 mod broker_refuses;
 mod damage;
+mod damaged_backup;
 mod disk_full;
 mod files;
 mod misplaced;

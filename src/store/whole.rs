@@ -1,0 +1,61 @@
+//! Whether a database is whole, as a backup has to be and as a restore wants it.
+
+use std::path::Path;
+
+use sqlx::SqliteConnection;
+use sqlx::error::DatabaseError;
+
+use super::backup::BackupError;
+use super::open::{database, say_once};
+
+/// What helps against a store that is damaged.
+pub(super) const CURE_OF_STORE: &str =
+    "stop the service, keep the files of the database, and restore the newest backup that is whole";
+/// What helps against a backup that is damaged.
+pub(super) const CURE_OF_BACKUP: &str = "restore another backup";
+/// What helps when only the copy is damaged.
+pub(super) const CURE_OF_COPY: &str =
+    "the database itself is whole, so check the disk of the copy or write it to another one";
+
+/// `SQLITE_CORRUPT` and `SQLITE_NOTADB`.
+const CODES_OF_DAMAGE: [i32; 2] = [11, 26];
+/// The byte of an extended code that is the code.
+const PRIMARY_CODE: i32 = 0xff;
+
+/// Has SQLite read all of the database. That takes time, the longer the larger it is.
+///
+/// # Errors
+/// [`BackupError::Damaged`], with what it finds first and this cure; another one when it cannot be read.
+pub(super) async fn check_whole(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    cure: &'static str,
+) -> Result<(), BackupError> {
+    let found: sqlx::Result<String> = sqlx::query_scalar("PRAGMA integrity_check(1)")
+        .fetch_one(connection)
+        .await;
+    match found {
+        Ok(text) if text == "ok" => Ok(()),
+        Ok(complaint) => Err(damaged(path, &complaint, cure)),
+        Err(error) => Err(if_damaged(error, path, cure).unwrap_or_else(|error| database(path, error).into())),
+    }
+}
+
+/// The error of a database that is damaged by the word of SQLite; otherwise what was given.
+pub(super) fn if_damaged(error: sqlx::Error, path: &Path, cure: &'static str) -> Result<BackupError, sqlx::Error> {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    let code: Option<i32> = code.and_then(|code| code.parse().ok());
+    if code.is_some_and(|code| CODES_OF_DAMAGE.contains(&(code & PRIMARY_CODE))) {
+        return Ok(damaged(path, &say_once(error).to_string(), cure));
+    }
+    Err(error)
+}
+
+fn damaged(path: &Path, complaint: &str, cure: &'static str) -> BackupError {
+    BackupError::Damaged {
+        path: path.to_owned(),
+        // Some have a heading, on a line of its own.
+        complaint: complaint.lines().collect::<Vec<_>>().join(" "),
+        cure,
+    }
+}
