@@ -12,13 +12,14 @@ pub enum StoreError {
     /// The disk is full; nothing was changed.
     #[error("the disk that holds the database is full")]
     Full,
-    /// The path of the database no longer leads to the file that is open; nothing was changed.
-    #[error(
-        "{} was moved, deleted or replaced while the service uses it: put it back, and writing works again, or stop the service \
-         and restore a backup; until then all that was written can be read through the API",
-        .0.display()
-    )]
-    Misplaced(Arc<Path>),
+    /// The path of the database or of its write-ahead log no longer leads to the file that is open; nothing was changed.
+    #[error("{} was moved, deleted or replaced while the service uses it: {cure}", .file.display())]
+    Misplaced {
+        /// Which of them.
+        file: Arc<Path>,
+        /// What to do.
+        cure: &'static str,
+    },
     /// Another program has locked the database for longer than is waited; nothing was changed.
     #[error("another program has the database locked")]
     Locked,

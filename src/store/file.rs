@@ -34,21 +34,41 @@ impl FileId {
     }
 }
 
-/// The file that the store was opened with. SQLite keeps using it whatever becomes of its name: what is committed to a deleted file is
+/// What helps where the database is no longer in its place.
+const CURE_OF_DATABASE: &str = "put it back, and writing works again, or stop the service and restore a backup; until then all that was written can be read \
+                                through the API";
+/// What helps where its write-ahead log is not.
+const CURE_OF_LOG: &str = "put it back, and writing works again, or stop the service with SIGTERM, which writes what is in it into the database, and start \
+                           it again; a kill loses what was answered";
+
+/// A file that the store was opened with. SQLite keeps using it whatever becomes of its name: what is committed to a deleted file is
 /// lost, and what is committed to one that was moved is not in the file that the next start opens.
 #[derive(Debug, Clone)]
 pub(super) struct OpenedFile {
     path: Arc<Path>,
     id: FileId,
+    cure: &'static str,
 }
 
 impl OpenedFile {
-    /// The file that the path leads to now.
-    pub(super) fn at(path: &Path) -> std::io::Result<Self> {
+    /// The database that the path leads to now.
+    pub(super) fn database(path: &Path) -> std::io::Result<Self> {
+        Self::at(path, CURE_OF_DATABASE)
+    }
+
+    /// The write-ahead log of the database at `path`. SQLite makes it when the first connection opens the database, and removes it when
+    /// the last one closes; in between it shortens it and never makes another.
+    pub(super) fn log(path: &Path) -> std::io::Result<Self> {
+        Self::at(&with_suffix(&real_path(path), "-wal"), CURE_OF_LOG)
+    }
+
+    fn at(path: &Path, cure: &'static str) -> std::io::Result<Self> {
+        let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", path.display()));
         Ok(Self {
             // The operator is shown this path.
             path: std::path::absolute(path)?.into(),
-            id: FileId::of(path)?,
+            id: FileId::of(path).map_err(named)?,
+            cure,
         })
     }
 
@@ -68,7 +88,10 @@ impl OpenedFile {
     }
 
     fn misplaced(&self) -> StoreError {
-        StoreError::Misplaced(Arc::clone(&self.path))
+        StoreError::Misplaced {
+            file: Arc::clone(&self.path),
+            cure: self.cure,
+        }
     }
 }
 

@@ -162,8 +162,9 @@ impl Store {
         check_writable(path)?;
         let (epoch, head) = prepare(path).await?;
         // Before SQLite opens it for good: if the file is replaced in between, the writer notices.
-        let file = OpenedFile::at(path).map_err(|error| database(path, error))?;
+        let file = OpenedFile::database(path).map_err(|error| database(path, error))?;
         let connection = open_writer(path).map_err(|error| database(path, error))?;
+        let log = OpenedFile::log(path).map_err(|error| database(path, error))?;
         let lookup_connection = open_lookup(path).map_err(|error| database(path, error))?;
         let reads = open_readers(path).await.map_err(|error| database(path, error))?;
         let (cache, tail) = (SensorCache::new(), Tail::default());
@@ -182,7 +183,7 @@ impl Store {
         };
         let writer = Writer {
             connection,
-            file,
+            files: [file, log],
             queue,
             held: None,
             overload: overload.clone(),

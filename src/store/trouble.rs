@@ -50,7 +50,7 @@ impl Trouble {
         let goes_on = Failure::note(&mut self.last().writing, error);
         if goes_on {
             tracing::debug!(%error, "a group of writes was rolled back");
-        } else if matches!(error, StoreError::Misplaced(_)) {
+        } else if matches!(error, StoreError::Misplaced { .. }) {
             // Found once a second, too, when there was no group to roll back.
             tracing::error!(%error, "writes are refused");
         } else {
@@ -62,7 +62,7 @@ impl Trouble {
     pub(super) fn committed(&self, has_changes: bool) {
         let mut last = self.last();
         let is_over = last.writing.as_ref().is_some_and(|failure| match failure.error {
-            StoreError::Misplaced(_) | StoreError::Locked => true,
+            StoreError::Misplaced { .. } | StoreError::Locked => true,
             // This one was on sound pages; the next one may not be.
             StoreError::Damaged(_) => has_changes && !failure.is_recent(),
             _ => has_changes,

@@ -51,7 +51,8 @@ impl<E: Into<StoreError>> From<E> for GroupError {
 
 pub(super) struct Writer {
     pub connection: Connection,
-    pub file: OpenedFile,
+    /// The database and its write-ahead log.
+    pub files: [OpenedFile; 2],
     pub queue: mpsc::UnboundedReceiver<Command>,
     /// What was taken from the queue and has to wait for the end of a group.
     pub held: Option<Command>,
@@ -166,7 +167,7 @@ impl Writer {
         let started = Instant::now();
         let now = self.clock.now();
         reach("store.before-begin")?;
-        self.file.check()?;
+        self.check_files()?;
         execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         reach("store.after-begin")?;
         self.overload.group_begins();
@@ -204,6 +205,11 @@ impl Writer {
         self.last_commit = commit_started.elapsed();
         self.metrics.commit_seconds.observe(self.last_commit.as_secs_f64());
         judge_commit(committed).map(|()| head)
+    }
+
+    /// Whether what is written now will be found by the next start.
+    fn check_files(&self) -> Result<(), StoreError> {
+        self.files.iter().try_for_each(OpenedFile::check)
     }
 
     /// The next command for a group, of those that waited when it began and are left to take.
@@ -360,7 +366,7 @@ impl Writer {
     fn prune(&self) -> Option<usize> {
         // Both once a second, so that they are logged even when nobody writes.
         self.overload.tell_end();
-        if let Err(error) = self.file.check() {
+        if let Err(error) = self.check_files() {
             self.trouble.begin(&error);
             return Some(0);
         }

@@ -1,4 +1,4 @@
-//! The file of the database is moved, deleted or replaced under the running service.
+//! The file of the database, or its write-ahead log, is moved, deleted or replaced under the running service.
 
 use std::fs;
 
@@ -17,10 +17,14 @@ async fn write(service: &Process, value: u32) -> Answer {
     service.put("/sensors/s1", &json!({"value": value})).await
 }
 
+async fn assert_refuses(service: &Process, revision: i64) {
+    assert_refuses_for(service, "sensorcast.db", revision).await;
+}
+
 /// Writes are refused, for the reason that the readiness names, and reads go on.
-async fn assert_refuses(service: &Process, at_least: i64) {
+async fn assert_refuses_for(service: &Process, file: &str, revision: i64) {
     let before = service.store_revision().await;
-    assert_eq!(before, at_least);
+    assert_eq!(before, revision);
     assert_eq!(write(service, 99).await.status, 503);
     let batch = service
         .request("POST", "/batch", &[("content-type", "application/json")], batch())
@@ -28,7 +32,7 @@ async fn assert_refuses(service: &Process, at_least: i64) {
     assert_eq!(batch.status, 503, "{}", batch.text());
     let (status, reason) = readiness(service).await;
     assert!(
-        status == 503 && reason.contains("sensorcast.db was moved, deleted or replaced"),
+        status == 503 && reason.contains(&format!("/{file} was moved, deleted or replaced")),
         "{reason}"
     );
     assert_eq!(service.store_revision().await, before);
@@ -120,4 +124,63 @@ async fn a_database_that_is_replaced_or_deleted_refuses_writes_and_the_relay_sur
     fs::rename(&away, &database).unwrap();
     let service = Process::start(&settings).await;
     assert_eq!((service.store_revision().await, value(&service).await), (2, json!(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_ahead_log_that_is_gone_refuses_writes_and_an_orderly_stop_loses_nothing() {
+    const LOG: &str = "sensorcast.db-wal";
+    let mosquitto = Mosquitto::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: Some(mosquitto.url()),
+    };
+    let (log, away) = (folder.path().join(LOG), folder.path().join("away"));
+    let mut revision = 0;
+    for is_replaced in [false, true] {
+        let mut service = Process::start(&settings).await;
+        assert_eq!(service.store_revision().await, revision);
+        for value in 1..=20 {
+            let name = format!("/sensors/{is_replaced}{value}");
+            service.put(&name, &json!({"value": value})).await.expect(201);
+        }
+        write(&service, 1).await;
+        revision = service.store_revision().await;
+        assert!(fs::metadata(&log).unwrap().len() > 0, "the changes are in the log");
+        fs::rename(&log, &away).unwrap();
+        if is_replaced {
+            fs::copy(&away, &log).unwrap();
+        }
+        assert_refuses_for(&service, LOG, revision).await;
+        let said = service.output();
+        assert!(
+            said.contains("sensorcast.db-wal was moved") && said.contains("SIGTERM"),
+            "{said}"
+        );
+        // It was only moved away.
+        fs::rename(&away, &log).unwrap();
+        write(&service, 2 + u32::from(is_replaced)).await.expect(200);
+        revision += 1;
+        assert_eq!(readiness(&service).await.0, 200);
+        assert_eq!(
+            count(&service, "trouble: writing works again"),
+            1,
+            "{}",
+            service.output()
+        );
+
+        fs::remove_file(&log).unwrap();
+        if is_replaced {
+            fs::write(&log, "something else").unwrap();
+        }
+        assert_refuses_for(&service, LOG, revision).await;
+        let before = service.all_pages(500).await;
+        service.signal("TERM");
+        assert_eq!(service.exit().await.code(), Some(0), "{}", service.output());
+        assert!(!log.exists(), "an orderly stop leaves one complete file");
+        let service = Process::start(&settings).await;
+        assert_eq!(service.store_revision().await, revision);
+        assert_eq!(service.all_pages(500).await, before);
+        drop(service);
+    }
 }

@@ -185,7 +185,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Busy => tracing::warn!(%error, "a read was given up"),
             StoreError::Damaged(_) | StoreError::Database(_) => tracing::error!(%error, "the store failed"),
-            StoreError::Full | StoreError::Stopped | StoreError::Misplaced(_) | StoreError::Locked => {}
+            StoreError::Full | StoreError::Stopped | StoreError::Misplaced { .. } | StoreError::Locked => {}
         }
         of_failure(&error)
     }
@@ -196,7 +196,7 @@ fn of_failure(error: &StoreError) -> Problem {
     Problem::of_kind(match error {
         StoreError::Full => &problem::STORAGE_FULL,
         StoreError::Busy => &problem::OVERLOADED,
-        StoreError::Stopped | StoreError::Misplaced(_) | StoreError::Locked => &problem::UNAVAILABLE,
+        StoreError::Stopped | StoreError::Misplaced { .. } | StoreError::Locked => &problem::UNAVAILABLE,
         StoreError::Damaged(_) | StoreError::Database(_) => &problem::INTERNAL,
     })
 }
