@@ -24,7 +24,6 @@ use crate::http::{
 };
 use crate::mqtt::broker::Broker;
 use crate::mqtt::{Endpoint, PahoSink};
-use crate::open_files;
 use crate::store::{Options, Retention, Store};
 use crate::wire::link::LinkBase;
 
@@ -57,7 +56,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let hang_up = hang_up()?;
-    open_files::raise(config.http.limits.connections);
     let told_to_stop = async {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),

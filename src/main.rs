@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use sensorcast::cli::{self, Command, EXIT_FAILED, EXIT_WRONG_SETTING, Invocation, Stop};
 use sensorcast::mirror::MirrorOptions;
 use sensorcast::store::Schema;
-use sensorcast::{app, clock, http, mqtt, store, telemetry};
+use sensorcast::{app, clock, http, mqtt, open_files, store, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// For what is written in Rust. SQLite and Paho keep the allocator of the system, which stops the process at a double free.
@@ -38,7 +38,10 @@ fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
         telemetry::start(&config.log, mqtt::broker::read_log)?;
     }
     match command {
-        Command::Serve => block_on(app::run(config)),
+        Command::Serve => {
+            open_files::raise(config.http.limits.connections, http::workers())?;
+            block_on(app::run(config))
+        }
         Command::Migrate => block_on(async {
             let schema = store::migrate(&path).await.context("the database cannot be migrated")?;
             let path = path.canonicalize().unwrap_or(path);

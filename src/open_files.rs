@@ -2,13 +2,23 @@
 //!
 //! The soft limit of most systems is 1,024, for programs that use `select(2)`; this one does not, so it takes what it is allowed.
 
+use anyhow::ensure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is open besides connections: the database, the threads' own, the broker.
-const OTHERS: u64 = 128;
+/// What a service without connections has open besides its workers' own: measured, and one more. Six connections to the database have
+/// 15 of them, the built-in broker 7.
+const OWN: u64 = 40;
+/// What each worker has open.
+const OF_WORKER: u64 = 4;
+/// The fewest that have to be left, for the first connections and for what is open for a moment.
+const LEFT: u64 = 16;
 
-/// Lets this process open as many files as it may, and warns when these are too few for `connections` at a time.
-pub fn raise(connections: usize) {
+/// Lets this process open as many files as it may, and warns when these are too few for `connections` at a time. Call it before
+/// anything is opened.
+///
+/// # Errors
+/// When these are too few to start at all with so many workers: no part of a service, and no library, could say so in one line.
+pub fn raise(connections: usize, workers: usize) -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -21,8 +31,16 @@ pub fn raise(connections: usize) {
             limit.current
         }
     };
-    let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHERS);
-    if let Some(allowed) = allowed.filter(|allowed| *allowed < needed) {
+    let Some(allowed) = allowed else { return Ok(()) };
+    let as_files = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let least = as_files(workers).saturating_mul(OF_WORKER).saturating_add(OWN + LEFT);
+    let needed = as_files(connections).saturating_add(least);
+    ensure!(
+        allowed >= least,
+        "only {allowed} files may be open, and a start on {workers} cores needs {least}: raise the hard limit (`ulimit -Hn`, \
+         `LimitNOFILE=`), to {needed} for HTTP_MAX_CONNECTIONS ({connections})"
+    );
+    if allowed < needed {
         tracing::warn!(
             allowed,
             needed,
@@ -30,4 +48,5 @@ pub fn raise(connections: usize) {
              (`ulimit -Hn`, `LimitNOFILE=`) or lower it"
         );
     }
+    Ok(())
 }

@@ -229,6 +229,7 @@ fn hang_up_on_silence(stream: &TcpStream, limit: Duration) {
 }
 
 /// Threads that answer requests: as many as there are cores.
-fn workers() -> usize {
+#[must_use]
+pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, NonZero::get)
 }

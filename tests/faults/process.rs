@@ -1,4 +1,5 @@
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -134,11 +135,27 @@ async fn as_many_files_may_be_open_as_the_hard_limit_allows_and_too_few_are_told
     }
 }
 
+#[test]
+fn a_start_that_may_open_too_few_files_is_one_line_and_exit_code_1() {
+    for files in [6, 7, 8, 20, 25, 35, 40] {
+        let folder = tempfile::tempdir().unwrap();
+        let command = binary(folder.path());
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nofile={files}:{files}"));
+        limited.arg(command.get_program()).current_dir(folder.path());
+        limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let allowed = format!("only {files} files may be open");
+        assert_refuses(&run(&mut limited), 1, &[&allowed, " needs ", "raise the hard limit"]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_connected_is_served_when_no_file_more_may_be_open() {
-    const FILES: usize = 80;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let files = 72 + 4 * cores;
     let folder = tempfile::tempdir().unwrap();
-    let words = ["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}")];
+    let words = ["prlimit".to_owned(), format!("--nofile={files}:{files}")];
     let mut service = Process::spawn_under(&words, &settings_in(folder.path()));
     service.become_ready().await;
     service.create(&json!({"name": "s1"})).await;
@@ -146,12 +163,12 @@ async fn who_is_connected_is_served_when_no_file_more_may_be_open() {
     connected.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     connected.read_u8().await.unwrap();
     let mut others = Vec::new();
-    for _ in 0..FILES {
+    for _ in 0..files {
         others.push(TcpStream::connect(service.addr).await.unwrap());
     }
     let open = || std::fs::read_dir(format!("/proc/{}/fd", service.id())).unwrap().count();
     eventually("no file is left", || {
-        let is_full = open() >= FILES;
+        let is_full = open() >= files;
         async move { is_full }
     })
     .await;
