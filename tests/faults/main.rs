@@ -33,3 +33,4 @@ mod script;
 mod service_killed;
 mod soak;
 mod system_calls;
+mod tls;
