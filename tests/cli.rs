@@ -1,9 +1,13 @@
 //! The binary as an operator meets it: its settings, its messages, its exit codes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot run the binary has failed")]
 
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/watch.rs"]
+mod watch;
+
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -256,91 +260,6 @@ fn a_value_after_a_flag_that_stands_alone_is_told_to_need_an_equals_sign() {
 }
 
 #[test]
-fn version_and_help_are_printed_whatever_the_settings_are() {
-    assert_eq!(
-        Run::new(&["--version"]).env("HTTP_BIND", "x").text(),
-        format!("sensorcast {}\n", env!("CARGO_PKG_VERSION"))
-    );
-    let help = Run::new(&["--help"]).env("HTTP_BIND", "x").text();
-    for word in [
-        "serve", "migrate", "openapi", "asyncapi", "health", "HTTP:", "Store:", "MQTT:", "Logs:",
-    ] {
-        assert!(help.contains(word), "{word} is missing in\n{help}");
-    }
-}
-
-#[test]
-fn the_help_of_a_subcommand_tells_of_the_settings_that_it_uses() {
-    let help = Run::new(&["backup", "--help"]).text();
-    let tells_of = |setting: &str| help.contains(setting);
-    assert!(tells_of("--database-url") && !tells_of("--mqtt-qos"), "{help}");
-    // The others are taken all the same, before it and behind it.
-    for arguments in [
-        &["--mqtt-qos=0", "openapi"][..],
-        &["openapi", "--mqtt-qos=0", "--http-max-url-bytes=4096"],
-    ] {
-        assert!(
-            Run::new(arguments).text().contains("without a guarantee"),
-            "{arguments:?}"
-        );
-    }
-}
-
-#[test]
-fn the_example_of_dotenv_has_every_setting_with_its_default_and_a_meaning() {
-    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
-    let help = Run::new(&["--help"]).text();
-    assert_eq!(settings_of_example(&example), settings_of_help(&help));
-}
-
-#[test]
-fn the_example_of_dotenv_is_valid() {
-    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
-    // A flag that is wrong ends the run before it listens, and only after everything else was found right.
-    let line = Run::new(&["--rust-log=a=b=c"]).dotenv(&example).complaint(2);
-    assert!(line.contains("RUST_LOG"), "{line}");
-}
-
-/// `NAME=default` of each line, sorted; each must follow a comment.
-fn settings_of_example(example: &str) -> Vec<String> {
-    let lines: Vec<_> = example.lines().collect();
-    let is_setting = |line: &&str| !line.starts_with('#') && !line.is_empty();
-    for pair in lines.windows(2).filter(|pair| is_setting(&pair[1])) {
-        assert!(pair[0].starts_with("# "), "{} has no meaning", pair[1]);
-    }
-    let mut settings: Vec<_> = lines
-        .iter()
-        .filter(|line| is_setting(line))
-        .map(ToString::to_string)
-        .collect();
-    settings.sort();
-    settings
-}
-
-/// `NAME=default` of each flag that is a variable too, sorted; a default that is not shown is empty.
-fn settings_of_help(help: &str) -> Vec<String> {
-    let between = |text: &str, start: &str, end: &str| {
-        text.split_once(start)
-            .and_then(|(_, rest)| rest.split_once(end))
-            .map(|(found, _)| found.to_owned())
-    };
-    let mut settings: Vec<_> = help
-        .lines()
-        .filter(|line| line.contains("[env: "))
-        .map(|line| {
-            let name = between(line, "[env: ", "]").unwrap();
-            format!(
-                "{}={}",
-                name.trim_end_matches('='),
-                between(line, "[default: ", "]").unwrap_or_default()
-            )
-        })
-        .collect();
-    settings.sort();
-    settings
-}
-
-#[test]
 fn health_of_nobody_is_one_line() {
     assert!(
         Run::new(&["health"])
@@ -401,6 +320,18 @@ fn a_port_in_use_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn an_address_of_another_machine_is_one_line_that_asks_for_another() {
+    // RFC 5737 keeps it for documents.
+    for (variable, other) in [("HTTP_BIND", "MQTT_BIND"), ("MQTT_BIND", "HTTP_BIND")] {
+        let run = Run::new(&["--rust-log=off"]).env(variable, "192.0.2.1:18830");
+        let line = run.env(other, "127.0.0.1:0").complaint(1);
+        let what = format!("{variable}: cannot listen on 192.0.2.1:18830; choose another address or port: ");
+        assert!(line.contains(&what), "{line}");
+        assert_eq!(line.matches("os error").count(), 1, "{line}");
+    }
+}
+
+#[test]
 fn two_servers_at_one_address_are_a_wrong_setting() {
     let run = |command: &str, http: &str, mqtt: &str| {
         let run = Run::new(&[command]).env("HTTP_BIND", http);
@@ -432,41 +363,14 @@ fn a_database_that_cannot_be_written_is_one_line_and_exit_code_1() {
         .env("MQTT_BIND", "127.0.0.1:0");
     fs::write(run.folder.path().join("file"), "").unwrap();
     let line = run.env("DATABASE_URL", "sqlite://file/s.db").complaint(1);
-    assert!(line.contains("cannot create or open file"), "{line}");
+    assert!(line.contains("DATABASE_URL: cannot create or open file: "), "{line}");
     assert_eq!(line.matches("os error").count(), 1, "{line}");
-}
-
-#[test]
-fn watch_takes_urls_of_a_service_and_of_a_broker() {
-    for (arguments, allowed) in [
-        (["watch", "--url", "mqtt://h"], "http://"),
-        (["watch", "--url", "nonsense"], "http://"),
-        (["watch", "--mqtt", "http://h"], "mqtt://"),
-        (["watch", "--mqtt", "mqtt://"], "mqtt://"),
-    ] {
-        let line = Run::new(&arguments).complaint(2);
-        assert!(line.contains(arguments[2]) && line.contains(allowed), "{line}");
-    }
-    // With a password in it, which others would see among the arguments.
-    let line = Run::new(&["watch"]).env("WATCH_MQTT", "http://h").complaint(2);
-    assert!(line.contains("WATCH_MQTT") && line.contains("mqtt://"), "{line}");
-}
-
-#[test]
-fn watch_tells_that_nobody_is_there_and_ends_well_with_ctrl_c() {
-    let mut run = Run::new(&["watch", "--json", "--url", &format!("http://{NOBODY}")]);
-    let mut child = run.command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let told = lines
-        .find(|line| line.as_ref().unwrap().contains("problem"))
-        .unwrap()
-        .unwrap();
-    let line: serde_json::Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(line["status"], "connecting");
-    assert!(line["problem"].as_str().unwrap().contains(NOBODY), "{line}");
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let run = Run::new(&["--rust-log=off"])
+        .env("HTTP_BIND", "127.0.0.1:0")
+        .env("MQTT_BIND", "127.0.0.1:0");
+    std::os::unix::fs::symlink("nowhere", run.folder.path().join("data")).unwrap();
+    let line = run.complaint(1);
+    assert!(line.contains("DATABASE_URL: cannot create or open data: "), "{line}");
 }
 
 #[test]

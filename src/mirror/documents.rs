@@ -89,6 +89,11 @@ pub(super) struct Head {
 }
 
 impl EntryPoint {
+    /// Whether it has all the links that a mirror follows.
+    pub(super) fn is_complete(&self) -> bool {
+        self.monitor().is_ok() && self.href("collection").is_ok() && self.href("events").is_ok()
+    }
+
     /// Where a relation leads.
     ///
     /// # Errors

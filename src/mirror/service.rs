@@ -44,7 +44,13 @@ impl Service {
     }
 
     pub(super) async fn entry_point(&self) -> Result<EntryPoint, String> {
-        self.document(self.entry_point.clone()).await
+        let url = &self.entry_point;
+        let body = body(url, self.get(url).await?).await?;
+        let entry = documents::read(&body).ok();
+        // What is wrong in a document of somebody else is of no interest.
+        entry
+            .filter(EntryPoint::is_complete)
+            .ok_or_else(|| format!("{url}: what answers there is no entry point of a sensorcast service"))
     }
 
     /// The first page of the list.
@@ -91,7 +97,12 @@ impl Service {
     }
 }
 
-async fn read<T: DeserializeOwned>(url: &Url, mut answer: Response) -> Result<T, String> {
+async fn read<T: DeserializeOwned>(url: &Url, answer: Response) -> Result<T, String> {
+    let body = body(url, answer).await?;
+    documents::read(&body).map_err(|reason| format!("{url}: {reason}"))
+}
+
+async fn body(url: &Url, mut answer: Response) -> Result<Vec<u8>, String> {
     let status = answer.status();
     if status != StatusCode::OK {
         return Err(format!("{url}: {status}"));
@@ -103,7 +114,7 @@ async fn read<T: DeserializeOwned>(url: &Url, mut answer: Response) -> Result<T,
         }
         body.extend_from_slice(&chunk);
     }
-    documents::read(&body).map_err(|reason| format!("{url}: {reason}"))
+    Ok(body)
 }
 
 /// The innermost cause says what happened; the outer ones say that something did.

@@ -57,7 +57,7 @@ pub(super) const READ_WAIT_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The folder or the lock file cannot be made or opened.
-    #[error("cannot create or open {path}")]
+    #[error("DATABASE_URL: cannot create or open {path}")]
     File {
         /// The file or folder.
         path: PathBuf,

@@ -141,8 +141,11 @@ fn summary(view: &View) -> String {
     };
     match &view.snapshot {
         Some(snapshot) => format!(
-            "{} sensors at {}.{}, {} behind, {status}",
-            snapshot.sensors.len(),
+            "{} at {}.{}, {} behind, {status}",
+            match snapshot.sensors.len() {
+                1 => "1 sensor".to_owned(),
+                count => format!("{count} sensors"),
+            },
             snapshot.epoch,
             snapshot.revision,
             view.lag,
@@ -265,6 +268,7 @@ mod tests {
         );
         assert_eq!(shown[7], "… and 7 more");
         assert_eq!(lines(&view(4), 80, 8).len(), 8);
+        assert_eq!(lines(&view(1), 80, 8)[1], "1 sensor at aaaaaaaa.1, 0 behind, live");
     }
 
     #[test]

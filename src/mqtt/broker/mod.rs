@@ -40,7 +40,7 @@ pub enum BrokerError {
         address: SocketAddr,
     },
     /// The system does not let us listen there.
-    #[error("MQTT_BIND: cannot listen on {address}: {cause}")]
+    #[error("MQTT_BIND: cannot listen on {address}; choose another address or port: {cause}")]
     Bind {
         /// Where the broker was to listen.
         address: SocketAddr,
