@@ -20,6 +20,18 @@ fn version_and_help_are_printed_whatever_the_settings_are() {
 }
 
 #[test]
+fn the_help_is_as_wide_as_the_terminal() {
+    for arguments in [&["--help"][..], &["backup", "--help"], &["watch", "--help"]] {
+        for columns in [60, 80, 120] {
+            let help = Run::new(arguments).env("COLUMNS", columns.to_string()).text();
+            // Some words are longer.
+            let too_long = |line: &&str| line.chars().count() > columns && line.trim().contains(' ');
+            assert_eq!(help.lines().find(too_long), None, "{columns} {arguments:?}");
+        }
+    }
+}
+
+#[test]
 fn the_help_of_a_subcommand_tells_of_the_settings_that_it_uses() {
     let help = Run::new(&["backup", "--help"]).text();
     let tells_of = |setting: &str| help.contains(setting);
