@@ -186,9 +186,9 @@ kinds! {
         "Read the sensor after that.",
         example("POST /sensors", "The disk failed while the change was being committed. The service restarts and finds out.");
     UNAVAILABLE, SERVICE_UNAVAILABLE, "unavailable", "The service is temporarily unavailable",
-        "The service is stopping, its database file is not in its place, or another program has the database locked. Nothing was changed.",
+        "The service is stopping, its database file or the log beside it is not in its place, or another program has the database locked. Nothing was changed.",
         "Send the request again after the seconds in Retry-After.",
-        example("POST /sensors", "The service is stopping, its database file is not in its place, or another program has the database locked. Nothing was changed. Send the request again after the seconds in Retry-After.");
+        example("POST /sensors", "The service is stopping, its database file or the log beside it is not in its place, or another program has the database locked. Nothing was changed. Send the request again after the seconds in Retry-After.");
     STORAGE_FULL, INSUFFICIENT_STORAGE, "storage-full", "The disk is full",
         "Nothing was changed. Reading works; writing works again as soon as the operator has made room.",
         "Make room on the disk that holds the database, then send the request again.",

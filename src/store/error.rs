@@ -108,7 +108,7 @@ impl From<sqlx::Error> for StoreError {
 /// What SQLite answers when it meets pages that are none.
 pub(super) const SQLITE_CORRUPT: u32 = 11;
 /// The same of the first page.
-const SQLITE_NOTADB: u32 = 26;
+pub(super) const SQLITE_NOTADB: u32 = 26;
 
 /// SQLite's code of an error; of which kind it is, is in the bits above those of the code.
 pub(super) fn code_of(error: &sqlx::Error) -> Option<u32> {

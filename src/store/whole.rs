@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use sqlx::SqliteConnection;
-use sqlx::error::DatabaseError;
 
 use super::backup::BackupError;
+use super::error::{SQLITE_CORRUPT, SQLITE_NOTADB, code_of};
 use super::open::{database, say_once};
 
 /// What helps against a store that is damaged.
@@ -16,11 +16,6 @@ pub(super) const CURE_OF_BACKUP: &str = "restore another backup";
 /// What helps when only the copy is damaged.
 pub(super) const CURE_OF_COPY: &str =
     "the database itself is whole, so check the disk of the copy or write it to another one";
-
-/// `SQLITE_CORRUPT` and `SQLITE_NOTADB`.
-const CODES_OF_DAMAGE: [i32; 2] = [11, 26];
-/// The byte of an extended code that is the code.
-const PRIMARY_CODE: i32 = 0xff;
 
 /// Has SQLite read all of the database. That takes time, the longer the larger it is.
 ///
@@ -43,9 +38,7 @@ pub(super) async fn check_whole(
 
 /// The error of a database that is damaged by the word of SQLite; otherwise what was given.
 pub(super) fn if_damaged(error: sqlx::Error, path: &Path, cure: &'static str) -> Result<BackupError, sqlx::Error> {
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    let code: Option<i32> = code.and_then(|code| code.parse().ok());
-    if code.is_some_and(|code| CODES_OF_DAMAGE.contains(&(code & PRIMARY_CODE))) {
+    if matches!(code_of(&error), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) {
         return Ok(damaged(path, &say_once(error).to_string(), cure));
     }
     Err(error)
