@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use tokio::sync::watch;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::status::{RelayState, RelayStatus};
 use super::suspect::Suspect;
@@ -22,6 +22,8 @@ pub(super) struct Progress {
     pub(super) patience: usize,
     /// That the broker refuses the presence.
     pub(super) presence_trouble: Trouble,
+    /// That the states of sensors cannot be read.
+    pub(super) states_trouble: Trouble,
     /// For everybody to read.
     pub(super) status: RelayStatus,
     /// Told to whoever persists the cursor.
@@ -69,6 +71,7 @@ impl Progress {
             shunned: HashSet::new(),
             patience: MIN_PATIENCE,
             presence_trouble: Trouble::default(),
+            states_trouble: Trouble::default(),
             status,
             reached,
         }
@@ -105,6 +108,15 @@ impl Progress {
     pub(super) fn can_read(&self) {
         if self.status.readable() {
             info!("the relay reads the event log again");
+        }
+    }
+
+    /// The states of sensors cannot be read, which is tried again and again.
+    pub(super) fn cannot_read_states(&mut self, cause: &impl Display) {
+        if self.states_trouble.again(&cause.to_string()).is_news {
+            warn!(%cause, "the relay cannot read the states of sensors; events go on");
+        } else {
+            debug!(%cause, "the relay still cannot read the states of sensors");
         }
     }
 

@@ -217,8 +217,13 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             }
         }
         match self.keeper.sweep(self.log, &self.connection).await {
-            Ok(states) => self.unsent.extend(states),
-            Err(cause) => warn!(%cause, "the relay cannot read the states of sensors"),
+            Ok(states) => {
+                if !states.is_empty() {
+                    self.progress.states_trouble.is_over();
+                }
+                self.unsent.extend(states);
+            }
+            Err(cause) => self.progress.cannot_read_states(&cause),
         }
         self.tell_oldest();
     }

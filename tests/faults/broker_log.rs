@@ -168,3 +168,43 @@ async fn events_that_cannot_be_read_are_an_error_once_and_a_lag_that_grows() {
     assert_eq!(over.len(), 1, "{}", service.output());
     assert_eq!(lines(&service, "ERROR", "").len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_that_cannot_be_read_are_a_warning_once_and_hold_back_no_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut mosquitto = Mosquitto::stopped_with(EVERYTHING_WAITS);
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: Some(mosquitto.url()),
+    };
+    let mut service = Process::start(&settings).await;
+    for name in ["s1", "s2"] {
+        service.create(&json!({"name": name})).await;
+    }
+    service.signal("TERM");
+    service.exit().await;
+    tamper(
+        folder.path(),
+        "CREATE TABLE kept AS SELECT document FROM sensors WHERE name = 's1';
+         UPDATE sensors SET document = '{' WHERE name = 's1';
+         UPDATE relay SET revision = 2",
+    )
+    .await;
+    mosquitto.run().await;
+    let variables = [("RUST_LOG", "info,sensorcast=debug"), ("MQTT_RETAIN_STATE", "true")];
+    let service = Process::start_with(&settings, &variables).await;
+    let cannot = "cannot read the states of sensors";
+    eventually("some attempts", async || lines(&service, "", cannot).len() > ATTEMPTS).await;
+    assert_eq!(lines(&service, "WARN", cannot).len(), 1, "{}", service.output());
+    service.put("/sensors/s2", &json!({"value": 1})).await.expect(200);
+    drained(&service).await;
+    tamper(
+        folder.path(),
+        "UPDATE sensors SET document = (SELECT document FROM kept) WHERE name = 's1'",
+    )
+    .await;
+    eventually("all states are retained", async || {
+        !lines(&service, "INFO", "the retained states are complete").is_empty()
+    })
+    .await;
+}
