@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::file::{FileId, folder_of, lock_path, lock_to_replace, real_path, with_suffix};
 use super::open::{APPLICATION_ID, connect_writer, database, new_epoch, say_once};
 use super::row::damaged;
-use super::whole::{CURE_OF_BACKUP, CURE_OF_COPY, CURE_OF_STORE, check_whole, if_damaged};
+use super::whole::{CURE_OF_BACKUP, CURE_OF_COPY, CURE_OF_STORE, check_whole, if_damaged, unreadable};
 use super::{OpenError, StoreError};
 use crate::domain::{Epoch, Revision};
 use crate::failpoint::reach;
@@ -128,7 +128,7 @@ impl fmt::Display for Restored {
 /// When `copy` exists, when there is no database of ours at `path`, when that is damaged, or when it cannot be copied. A copy that
 /// is there all the same is complete.
 pub async fn backup(path: &Path, copy: &Path) -> Result<Revision, BackupError> {
-    let mut source = open_existing(path).await?;
+    let mut source = open_existing(path, CURE_OF_STORE).await?;
     if copy.exists() {
         return Err(BackupError::Exists(copy.to_owned()));
     }
@@ -237,7 +237,7 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
 
 /// Makes the new database, complete and on the disk, beside the present one.
 async fn make_next(copy: &Path, next: &Path) -> Result<(Epoch, Revision), BackupError> {
-    let mut source = open_existing(copy).await?;
+    let mut source = open_existing(copy, CURE_OF_BACKUP).await?;
     check_whole(&mut source, copy, CURE_OF_BACKUP).await?;
     reach("restore.before-copy").map_err(in_file(next))?;
     copy_into(&mut source, copy, next, CURE_OF_BACKUP).await?;
@@ -352,8 +352,8 @@ fn give(file: &Path, other: &Metadata) -> std::io::Result<()> {
 }
 
 /// Opens a database that has to be there and to be ours, to read.
-async fn open_existing(path: &Path) -> Result<SqliteConnection, BackupError> {
-    let unreadable = |source| BackupError::Unreadable {
+async fn open_existing(path: &Path, cure: &'static str) -> Result<SqliteConnection, BackupError> {
+    let no_file = |source| BackupError::Unreadable {
         path: path.to_owned(),
         source,
     };
@@ -361,19 +361,19 @@ async fn open_existing(path: &Path) -> Result<SqliteConnection, BackupError> {
         Ok(found) if found.is_file() => {}
         Ok(_) => return Err(BackupError::NotAFile(path.to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(BackupError::Missing(path.to_owned())),
-        Err(error) => return Err(unreadable(error)),
+        Err(error) => return Err(no_file(error)),
     }
-    access(path, Access::READ_OK).map_err(|error| unreadable(error.into()))?;
+    access(path, Access::READ_OK).map_err(|error| no_file(error.into()))?;
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut connection = options
         .disable_statement_logging()
         .connect()
         .await
-        .map_err(|error| database(path, error))?;
+        .map_err(|error| unreadable(error, path, cure))?;
     let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut connection)
         .await
-        .map_err(|error| database(path, error))?;
+        .map_err(|error| unreadable(error, path, cure))?;
     if application_id != APPLICATION_ID {
         return Err(OpenError::Foreign(path.to_owned()).into());
     }

@@ -1,4 +1,4 @@
-//! What the writer is asked to do, and who waits for it.
+//! What the writer is asked to do, who waits for it, and what they are told.
 
 use tokio::sync::oneshot;
 

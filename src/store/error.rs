@@ -29,7 +29,7 @@ pub enum StoreError {
     /// The writer has stopped: the service is shutting down or has failed.
     #[error("the store is closed")]
     Stopped,
-    /// SQLite has met pages that are none; nothing was changed.
+    /// SQLite has found pages that are not valid; nothing was changed.
     #[error("the database is damaged ({0}): stop the service and restore a backup; see docs/OPERATIONS.md")]
     Damaged(Arc<str>),
     /// SQLite, or what it stands on, failed; nothing was changed.
@@ -105,7 +105,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// What SQLite answers when it meets pages that are none.
+/// What SQLite answers when it finds pages that are not valid.
 pub(super) const SQLITE_CORRUPT: u32 = 11;
 /// The same of the first page.
 pub(super) const SQLITE_NOTADB: u32 = 26;

@@ -39,7 +39,7 @@ const CURE_OF_DATABASE: &str = "put it back, and writing works again, or stop th
                                 through the API";
 /// What helps where its write-ahead log is not.
 const CURE_OF_LOG: &str = "put it back, and writing works again, or stop the service with SIGTERM, which writes what is in it into the database, and start \
-                           it again; a kill loses what was answered";
+                           it again; a kill loses changes that were answered";
 
 /// A file that the store was opened with. SQLite keeps using it whatever becomes of its name: what is committed to a deleted file is
 /// lost, and what is committed to one that was moved is not in the file that the next start opens.

@@ -105,7 +105,7 @@ pub enum OpenError {
         /// The version of its schema.
         version: i64,
     },
-    /// SQLite has met pages that are none.
+    /// SQLite has found pages that are not valid.
     #[error("{path} is damaged ({reason}): restore a backup; see docs/OPERATIONS.md")]
     Damaged {
         /// The file.

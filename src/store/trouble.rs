@@ -128,3 +128,25 @@ impl Failure {
         self.at.elapsed() < LASTS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_over_when_a_write_succeeds_a_while_after_it_was_met_last() {
+        let trouble = Trouble::none(Path::new("/"));
+        trouble.begin(&StoreError::Damaged("a page".into()));
+        // On sound pages.
+        trouble.committed(true);
+        assert!(matches!(trouble.recent(), Some(StoreError::Damaged(_))));
+        if let Some(failure) = &mut trouble.last().writing {
+            failure.at -= LASTS;
+        }
+        assert!(trouble.recent().is_none() && trouble.last().writing.is_some());
+        trouble.committed(false);
+        assert!(trouble.last().writing.is_some());
+        trouble.committed(true);
+        assert!(trouble.last().writing.is_none());
+    }
+}

@@ -32,8 +32,13 @@ pub(super) async fn check_whole(
     match found {
         Ok(text) if text == "ok" => Ok(()),
         Ok(complaint) => Err(damaged(path, &complaint, cure)),
-        Err(error) => Err(if_damaged(error, path, cure).unwrap_or_else(|error| database(path, error).into())),
+        Err(error) => Err(unreadable(error, path, cure)),
     }
+}
+
+/// The error of a database that SQLite cannot read, with this cure where that is because it is damaged.
+pub(super) fn unreadable(error: sqlx::Error, path: &Path, cure: &'static str) -> BackupError {
+    if_damaged(error, path, cure).unwrap_or_else(|error| database(path, error).into())
 }
 
 /// The error of a database that is damaged by the word of SQLite; otherwise what was given.

@@ -45,13 +45,19 @@ async fn damage_index(database: &Path) {
     connection.close().await.expect("a database that closes");
 }
 
-/// Overwrites the heads of all pages but the first few, which tell whose database it is. No copy can be made.
+/// Overwrites the heads of all pages but the first, which tells whose database it is. No copy can be made.
 fn damage_pages(database: &Path) {
     let file = fs::OpenOptions::new().write(true).open(database).unwrap();
     let pages = file.metadata().unwrap().len() / PAGE_BYTES;
     for page in 1..pages {
         file.write_all_at(&[0xff; 8], page * PAGE_BYTES).unwrap();
     }
+}
+
+/// Leaves half of it, as a copy does that was broken off.
+fn cut(file: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
 }
 
 fn backup(folder: &Path) -> Output {
@@ -86,10 +92,12 @@ async fn no_copy_of_a_damaged_database_is_called_a_backup() {
     for suffix in ["-wal", "-shm"] {
         let _ = fs::remove_file(folder.path().join(format!("sensorcast.db{suffix}")));
     }
-    fs::copy(&whole, &database).unwrap();
-    damage_pages(&database);
-    assert_refuses(&backup(folder.path()), 1, &what);
-    assert_no_copy(folder.path());
+    for damage in [damage_pages, cut] {
+        fs::copy(&whole, &database).unwrap();
+        damage(&database);
+        assert_refuses(&backup(folder.path()), 1, &what);
+        assert_no_copy(folder.path());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,13 +105,15 @@ async fn a_backup_that_is_damaged_is_not_restored() {
     let folder = tempfile::tempdir().unwrap();
     make_store(folder.path()).await;
     assert!(backup(folder.path()).status.success());
-    damage_index(&folder.path().join("copy.db")).await;
-    let output = run(binary(folder.path()).args(["restore", "copy.db"]));
-    assert_refuses(
-        &output,
-        1,
-        &["nothing was restored: copy.db is damaged (", "restore another backup"],
-    );
+    let copy = folder.path().join("copy.db");
+    fs::copy(&copy, folder.path().join("cut.db")).unwrap();
+    cut(&folder.path().join("cut.db"));
+    damage_index(&copy).await;
+    for name in ["copy.db", "cut.db"] {
+        let output = run(binary(folder.path()).args(["restore", name]));
+        let refusal = format!("nothing was restored: {name} is damaged (");
+        assert_refuses(&output, 1, &[&refusal, "restore another backup"]);
+    }
     let service = Process::start(&settings_in(folder.path())).await;
     assert_eq!(service.store_revision().await, i64::from(SENSORS));
 }
