@@ -29,8 +29,8 @@ struct LogState {
     state_reads: usize,
     /// How many reads of states will fail.
     failing_state_reads: usize,
-    /// Whether no event can be read.
-    is_unreadable: bool,
+    /// The first event that cannot be read, where one cannot.
+    unreadable_from: Option<i64>,
     /// How many times the cursor cannot be saved.
     failing_saves: usize,
     /// How many times it was to be saved.
@@ -99,9 +99,9 @@ impl MemoryLog {
         self.state.lock().unwrap().failing_state_reads = count;
     }
 
-    /// From now on events cannot be read, or can.
-    pub(super) fn make_unreadable(&self, is_unreadable: bool) {
-        self.state.lock().unwrap().is_unreadable = is_unreadable;
+    /// From now on events from this one on cannot be read, or all can.
+    pub(super) fn make_unreadable(&self, from: Option<i64>) {
+        self.state.lock().unwrap().unreadable_from = from;
     }
 
     /// The cursor cannot be saved the next times.
@@ -171,10 +171,11 @@ impl EventLog for MemoryLog {
     async fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, &'static str> {
         let head = self.head.borrow().get();
         let state = self.state.lock().unwrap();
-        if state.is_unreadable {
+        let revisions = (after.get().max(state.pruned) + 1..=head).take(limit.min(MOST_EVENTS));
+        let reads = |from: i64| revisions.clone().any(|revision| revision >= from);
+        if state.unreadable_from.is_some_and(reads) {
             return Err("the disk does not answer");
         }
-        let revisions = (after.get().max(state.pruned) + 1..=head).take(limit.min(MOST_EVENTS));
         let event = |revision: i64| StoredEvent {
             revision: Revision::new(revision),
             sensor: id_of((revision - 1) % self.sensors + 1),

@@ -28,6 +28,8 @@ pub struct Relay<L, S> {
     trouble: Trouble,
     /// Whether the last connection did nothing and was lost soon, so that the next one is no news.
     is_lost_at_once: bool,
+    /// Whether not even the next event could be read, when there was no connection.
+    cannot_read_oldest: bool,
 }
 
 /// What became of one connection.
@@ -67,6 +69,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
             keeps_states: false,
             trouble: Trouble::default(),
             is_lost_at_once: false,
+            cannot_read_oldest: false,
         })
     }
 
@@ -188,15 +191,22 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
     }
 
     /// While there is no connection nobody else reads the log, and the age of the lag would be unknown.
-    async fn tell_oldest_pending(&self, progress: &Progress) {
+    async fn tell_oldest_pending(&mut self, progress: &Progress) {
         match self.log.events_after(progress.cursor, 1).await {
             Ok(events) => {
+                // What a session could not read is more than this.
+                if std::mem::take(&mut self.cannot_read_oldest) {
+                    progress.can_read();
+                }
                 let oldest = events.first().map(|event| event.committed_at);
                 self.status.update(|state| state.oldest_pending = oldest);
             }
             // Where there is nothing to read, nothing would ever tell that it can be read again.
             Err(_) if progress.cursor >= *self.log.head().borrow() => {}
-            Err(cause) => progress.cannot_read(progress.cursor, &cause),
+            Err(cause) => {
+                self.cannot_read_oldest = true;
+                progress.cannot_read(progress.cursor, &cause);
+            }
         }
     }
 

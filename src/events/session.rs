@@ -482,6 +482,10 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         let mut unsent = self.unsent.iter().filter_map(Parcel::event);
         let oldest = sent.next().map(|event| event.committed_at);
         let oldest = oldest.or_else(|| unsent.next().map(|event| event.committed_at));
+        // What is to come was not read, or cannot be: its age may be known from before.
+        if oldest.is_none() && !self.is_drained() {
+            return;
+        }
         self.progress.status.update(|state| state.oldest_pending = oldest);
     }
 }
