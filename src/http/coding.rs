@@ -95,11 +95,12 @@ impl<'a> AcceptedCodings<'a> {
 
     fn quality(&self, coding: Coding) -> Option<u16> {
         let own = self.ranges.iter().find(|(name, _)| coding.is_called(name));
-        // Who takes any need not know all of them: gzip is what everybody knows.
+        let any = || self.ranges.iter().find(|(name, _)| *name == "*");
+        // Who takes any need not know all of them: gzip is what everybody knows, and the others come last.
         let is_known_to_all = matches!(coding, Coding::Identity | Coding::Gzip);
-        let any = self.ranges.iter().find(|(name, _)| *name == "*" && is_known_to_all);
-        match own.or(any) {
-            Some((_, quality)) => Some(*quality),
+        let of_any = || any().map(|(_, quality)| if is_known_to_all { *quality } else { 1.min(*quality) });
+        match own.map(|(_, quality)| *quality).or_else(of_any) {
+            Some(quality) => Some(quality),
             // Taken unless it is excluded; but what is asked for comes first.
             None => (coding == Coding::Identity).then_some(1),
         }
@@ -147,6 +148,7 @@ mod tests {
             ("zstd;q=0, *", Some(Coding::Gzip)),
             ("br, *;q=0.5", Some(Coding::Brotli)),
             ("gzip;q=0, *", Some(Coding::Identity)),
+            ("gzip;q=0, identity;q=0, *", Some(Coding::Zstd)),
             ("identity;q=0, br", Some(Coding::Brotli)),
             ("deflate", Some(Coding::Identity)),
             ("identity;q=0", None),
