@@ -195,6 +195,6 @@ kinds! {
         example("POST /sensors", "Nothing was changed. Reading works; writing works again as soon as the operator has made room.");
     INTERNAL, INTERNAL_SERVER_ERROR, "internal-error", "The service failed",
         "This is a fault of the service, not of the request.",
-        "Tell the operator the request id in X-Request-Id, and when it was: the log has the cause.",
+        "Tell the operator the request id in X-Request-Id, and when it was: the log has the cause, from then or, where it lasts, from when it began.",
         example("GET /sensors", "This is a fault of the service, not of the request.");
 }

@@ -5,8 +5,8 @@
 //!   no parser takes ([`place`]).
 //! * It does what comes after a request that says `Connection: close` (§9.6): that is not shown to it.
 //! * It reads ahead, and then answers one request as the next one wants it: it is shown one at a time ([`turns`]).
-//! * It waits for ever for the rest of a head that is not the first one of its connection, and for the rest of a body in chunks whose
-//!   request has its answer: both have a limit here ([`Awaited`]).
+//! * It waits for ever for the rest of a head that is not the first one of its connection (its limit of that is off), and for the rest of
+//!   a body in chunks whose request has its answer: both have a limit here ([`Awaited`]).
 //! * What it refuses, it answers without a problem document: that is put in ([`refusal`]).
 
 use std::io;

@@ -20,7 +20,7 @@ pub struct Refusals {
 
 /// What every refusal of the parser has, and no answer of this service: each of its own that has one of these statuses has a body.
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
-/// Its first line when it was shown the end of its time.
+/// The first line of a refusal when the head came too late.
 const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout";
 /// The longest refusal of the parser.
 const MAX_BYTES: usize = 256;
