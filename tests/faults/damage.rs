@@ -95,11 +95,8 @@ async fn damage_that_only_pruning_meets_is_an_error_once_and_makes_the_service_u
     for words in ["old events and kept answers cannot be removed", WHAT_TO_DO] {
         assert!(errors[0].contains(words), "{errors:?}");
     }
-    assert_eq!(
-        lines(&service, ["WARN", ""]),
-        lines(&service, ["INFO", "works again"]),
-        "none"
-    );
+    assert!(lines(&service, ["WARN", ""]).is_empty(), "{}", service.output());
+    assert!(lines(&service, ["INFO", "works again"]).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

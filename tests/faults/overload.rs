@@ -108,7 +108,8 @@ async fn the_log_tells_that_writes_are_refused_at_either_limit_and_by_itself_tha
             count(BEGIN) > 0 && count(BEGIN) == count(END)
         })
         .await;
-        assert!(count(BEGIN) <= 2, "{limit}: {}", service.output());
+        // Where the machine stands still for a while, one ends and another begins.
+        assert!(count(BEGIN) * 10 < refused, "{limit}: {}", service.output());
         let output = service.output();
         let mut ends = output.lines().filter(|line| line.contains(END));
         assert!(ends.all(|line| !line.contains("request{")), "{output}");
