@@ -58,17 +58,23 @@ impl Trouble {
         }
     }
 
-    /// A group was committed. Without a change in it that proves only that the file is in its place and not locked by another program.
+    /// The files are in their places.
+    pub(super) fn in_place(&self) {
+        self.end_if(|failure| matches!(failure.error, StoreError::Misplaced { .. }));
+    }
+
+    /// A group was committed. Without a change in it that proves only that no other program has the file locked.
     pub(super) fn committed(&self, has_changes: bool) {
-        let mut last = self.last();
-        let is_over = last.writing.as_ref().is_some_and(|failure| match failure.error {
-            StoreError::Misplaced { .. } | StoreError::Locked => true,
+        self.end_if(|failure| match failure.error {
+            StoreError::Locked => true,
             // This one was on sound pages; the next one may not be.
             StoreError::Damaged(_) => has_changes && !failure.is_recent(),
             _ => has_changes,
         });
-        if is_over {
-            last.writing = None;
+    }
+
+    fn end_if(&self, is_over: impl FnOnce(&Failure) -> bool) {
+        if self.last().writing.take_if(|failure| is_over(failure)).is_some() {
             tracing::info!("writing works again");
         }
     }

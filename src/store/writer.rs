@@ -209,7 +209,9 @@ impl Writer {
 
     /// Whether what is written now will be found by the next start.
     fn check_files(&self) -> Result<(), StoreError> {
-        self.files.iter().try_for_each(OpenedFile::check)
+        self.files.iter().try_for_each(OpenedFile::check)?;
+        self.trouble.in_place();
+        Ok(())
     }
 
     /// The next command for a group, of those that waited when it began and are left to take.
