@@ -47,7 +47,7 @@ pub(super) struct Write {
 #[derive(Debug)]
 pub enum BatchOutcome {
     /// What became of each change.
-    Done(Vec<Result<Outcome, WriteError>>),
+    Done(Vec<Answer>),
     /// Nothing was changed, because this change cannot be made: its place in the batch, the first being 0, and why.
     Failed(usize, WriteError),
     /// What is kept for the request, which was done now or before.
@@ -57,7 +57,7 @@ pub enum BatchOutcome {
 }
 
 /// Tells the outcomes of a batch as its client is told, for them to be kept.
-pub type Tell = Box<dyn FnOnce(Vec<Result<Outcome, WriteError>>) -> String + Send>;
+pub type Tell = Box<dyn FnOnce(Vec<Answer>) -> String + Send>;
 
 /// Changes that are run together, and who waits for them.
 pub(super) struct Batch {

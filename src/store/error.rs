@@ -95,12 +95,11 @@ impl From<std::io::Error> for StoreError {
 /// From a reader, which needs no room.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match (code_of(&error), error) {
-            (_, sqlx::Error::PoolTimedOut) => Self::Busy,
-            (Some(SQLITE_CORRUPT | SQLITE_NOTADB), sqlx::Error::Database(error)) => {
-                Self::Damaged(error.message().into())
-            }
-            (_, error) => Self::Database(error.to_string().into()),
+        let is_damage = is_damage(&error);
+        match error {
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            sqlx::Error::Database(error) if is_damage => Self::Damaged(error.message().into()),
+            error => Self::Database(error.to_string().into()),
         }
     }
 }
@@ -108,7 +107,12 @@ impl From<sqlx::Error> for StoreError {
 /// What SQLite answers when it finds pages that are not valid.
 pub(super) const SQLITE_CORRUPT: u32 = 11;
 /// The same of the first page.
-pub(super) const SQLITE_NOTADB: u32 = 26;
+const SQLITE_NOTADB: u32 = 26;
+
+/// Whether SQLite has met damage.
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    matches!(code_of(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
+}
 
 /// SQLite's code of an error; of which kind it is, is in the bits above those of the code.
 pub(super) fn code_of(error: &sqlx::Error) -> Option<u32> {

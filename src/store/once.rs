@@ -3,8 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::row::execute;
-use super::row::{damaged, instant};
+use super::row::{damaged, execute, instant};
 use super::{Outcome, Record, StoreError};
 use crate::domain::{Revision, Timestamp};
 

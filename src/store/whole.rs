@@ -5,7 +5,7 @@ use std::path::Path;
 use sqlx::SqliteConnection;
 
 use super::backup::BackupError;
-use super::error::{SQLITE_CORRUPT, SQLITE_NOTADB, code_of};
+use super::error::is_damage;
 use super::open::{database, say_once};
 
 /// What helps against a store that is damaged.
@@ -43,7 +43,7 @@ pub(super) fn unreadable(error: sqlx::Error, path: &Path, cure: &'static str) ->
 
 /// The error of a database that is damaged by the word of SQLite; otherwise what was given.
 pub(super) fn if_damaged(error: sqlx::Error, path: &Path, cure: &'static str) -> Result<BackupError, sqlx::Error> {
-    if matches!(code_of(&error), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) {
+    if is_damage(&error) {
         return Ok(damaged(path, &say_once(error).to_string(), cure));
     }
     Err(error)
