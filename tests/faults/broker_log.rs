@@ -1,14 +1,13 @@
 //! What the log says of a broker that does not do its work: why, and not at every attempt.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
+use tempfile::TempDir;
 
 use crate::broker_away::{EVERYTHING_WAITS, drained};
 use crate::harness::{Mosquitto, Process, Settings, eventually, eventually_within, free_port};
+use crate::process::{database_in, sqlite};
 
 /// So many after the first; they come in less time than a reminder.
 const ATTEMPTS: usize = 3;
@@ -19,7 +18,8 @@ async fn start_talkative(settings: &Settings) -> Process {
     Process::start_with(settings, &[("RUST_LOG", "info,sensorcast=debug")]).await
 }
 
-fn lines(service: &Process, level: &str, text: &str) -> Vec<String> {
+/// The lines of the log that have both.
+pub fn lines(service: &Process, level: &str, text: &str) -> Vec<String> {
     let output = service.output();
     let lines = output
         .lines()
@@ -118,12 +118,21 @@ async fn states_that_may_not_be_read_are_not_said_to_be_missing_only() {
     .await;
 }
 
-/// Changes the database as no version of the service does.
-async fn tamper(folder: &Path, sql: &'static str) {
-    let options = SqliteConnectOptions::new().filename(folder.join("sensorcast.db"));
-    let mut database = options.connect().await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+/// A service that wrote the sensors `s1` to `s{count}` while its broker was away, and has stopped.
+async fn written_before(count: usize) -> (TempDir, Mosquitto, Settings) {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::stopped_with(EVERYTHING_WAITS);
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        mqtt_url: Some(mosquitto.url()),
+    };
+    let mut service = Process::start(&settings).await;
+    for number in 1..=count {
+        service.create(&json!({"name": format!("s{number}")})).await;
+    }
+    service.signal("TERM");
+    service.exit().await;
+    (folder, mosquitto, settings)
 }
 
 async fn lag_seconds(service: &Process) -> f64 {
@@ -133,20 +142,9 @@ async fn lag_seconds(service: &Process) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_cannot_be_read_are_an_error_once_and_a_lag_that_grows() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut mosquitto = Mosquitto::stopped_with(EVERYTHING_WAITS);
-    let settings = Settings {
-        folder: folder.path().to_owned(),
-        mqtt_url: Some(mosquitto.url()),
-    };
-    let mut service = Process::start(&settings).await;
-    for number in 0..6 {
-        service.create(&json!({"name": format!("s{number}")})).await;
-    }
-    service.signal("TERM");
-    service.exit().await;
-    tamper(
-        folder.path(),
+    let (folder, mut mosquitto, settings) = written_before(6).await;
+    sqlite(
+        &database_in(folder.path()),
         "ALTER TABLE events ADD COLUMN kept TEXT; UPDATE events SET kept = payload;
          UPDATE events SET payload = cast(x'c3' AS text) WHERE revision = 3",
     )
@@ -161,7 +159,7 @@ async fn events_that_cannot_be_read_are_an_error_once_and_a_lag_that_grows() {
         "{errors:?}"
     );
     assert!(lines(&service, "WARN", "cannot read").is_empty());
-    tamper(folder.path(), "UPDATE events SET payload = kept").await;
+    sqlite(&database_in(folder.path()), "UPDATE events SET payload = kept").await;
     drained(&service).await;
     assert!(lag_seconds(&service).await <= 0.0);
     let over = lines(&service, "INFO", "the relay reads the event log again");
@@ -171,20 +169,9 @@ async fn events_that_cannot_be_read_are_an_error_once_and_a_lag_that_grows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn states_that_cannot_be_read_are_a_warning_once_and_hold_back_no_event() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut mosquitto = Mosquitto::stopped_with(EVERYTHING_WAITS);
-    let settings = Settings {
-        folder: folder.path().to_owned(),
-        mqtt_url: Some(mosquitto.url()),
-    };
-    let mut service = Process::start(&settings).await;
-    for name in ["s1", "s2"] {
-        service.create(&json!({"name": name})).await;
-    }
-    service.signal("TERM");
-    service.exit().await;
-    tamper(
-        folder.path(),
+    let (folder, mut mosquitto, settings) = written_before(2).await;
+    sqlite(
+        &database_in(folder.path()),
         "CREATE TABLE kept AS SELECT document FROM sensors WHERE name = 's1';
          UPDATE sensors SET document = '{' WHERE name = 's1';
          UPDATE relay SET revision = 2",
@@ -198,8 +185,8 @@ async fn states_that_cannot_be_read_are_a_warning_once_and_hold_back_no_event() 
     assert_eq!(lines(&service, "WARN", cannot).len(), 1, "{}", service.output());
     service.put("/sensors/s2", &json!({"value": 1})).await.expect(200);
     drained(&service).await;
-    tamper(
-        folder.path(),
+    sqlite(
+        &database_in(folder.path()),
         "UPDATE sensors SET document = (SELECT document FROM kept) WHERE name = 's1'",
     )
     .await;

@@ -6,11 +6,9 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::harness::{Process, binary};
-use crate::process::{assert_refuses, run, settings_in};
+use crate::process::{assert_refuses, run, settings_in, sqlite};
 
 const SENSORS: u32 = 200;
 const PAGE_BYTES: u64 = 4096;
@@ -26,14 +24,8 @@ async fn make_store(folder: &Path) {
     assert!(service.exit().await.success());
 }
 
-async fn connect(database: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(database);
-    options.connect().await.expect("a database")
-}
-
 /// Takes an index away, changes what is in it, and puts it back. A copy by SQLite succeeds, and has the damage, too.
 async fn damage_index(database: &Path) {
-    let mut connection = connect(database).await;
     let steps = "PRAGMA writable_schema = ON;
         CREATE TEMP TABLE kept AS SELECT * FROM sqlite_schema WHERE name = 'sensors_by_kind';
         DELETE FROM main.sqlite_schema WHERE name = 'sensors_by_kind';
@@ -41,8 +33,7 @@ async fn damage_index(database: &Path) {
         UPDATE sensors SET kind = 'other' WHERE name = 's7';
         PRAGMA writable_schema = ON;
         INSERT INTO main.sqlite_schema SELECT * FROM temp.kept;";
-    sqlx::raw_sql(steps).execute(&mut connection).await.expect("damage");
-    connection.close().await.expect("a database that closes");
+    sqlite(database, steps).await;
 }
 
 /// Overwrites the heads of all pages but the first, which tells whose database it is. No copy can be made.

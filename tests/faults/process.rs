@@ -1,6 +1,6 @@
 use std::io::{BufRead, BufReader};
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
@@ -65,8 +65,7 @@ async fn a_signal_ends_a_start_that_waits_for_the_database() {
     assert_eq!(migrated.status.code(), Some(0));
     let lock = folder.path().join("sensorcast.db.lock");
     std::fs::remove_file(&lock).expect("a lock file that stays");
-    let options = SqliteConnectOptions::new().filename(folder.path().join("sensorcast.db"));
-    let mut other = options.connect().await.expect("a connection");
+    let mut other = connect(&database_in(folder.path())).await;
     other.execute("PRAGMA locking_mode = EXCLUSIVE").await.unwrap();
     other.execute("BEGIN EXCLUSIVE").await.expect("a lock");
     let mut service = Process::spawn(&settings_in(folder.path()));
@@ -324,17 +323,21 @@ async fn a_corrupt_database_is_one_line_and_exit_code_1() {
     assert_eq!(said.matches("file is not a database").count(), 1, "{said}");
 }
 
-async fn connect(folder: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new()
-        .filename(folder.join("sensorcast.db"))
-        .create_if_missing(true);
+/// The database of a service in this folder.
+pub fn database_in(folder: &Path) -> PathBuf {
+    folder.join("sensorcast.db")
+}
+
+async fn connect(database: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(database).create_if_missing(true);
     options.connect().await.expect("a connection")
 }
 
-/// Changes the database behind the service's back, with SQLite itself.
-async fn sqlite(folder: &Path, statement: &'static str) {
-    let mut connection = connect(folder).await;
-    connection.execute(statement).await.expect("a statement that runs");
+/// Changes a database behind the service's back, with SQLite itself.
+pub async fn sqlite(database: &Path, statements: &'static str) {
+    let mut connection = connect(database).await;
+    let changed = sqlx::raw_sql(statements).execute(&mut connection).await;
+    changed.expect("statements that run");
     connection.close().await.expect("a database that closes");
 }
 
@@ -344,7 +347,7 @@ async fn a_database_of_a_newer_schema_is_one_line_and_exit_code_1() {
     let migrated = run(binary(folder.path()).arg("migrate"));
     assert_eq!(migrated.status.code(), Some(0));
     let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'from the future', '2030-01-01', 1, x'00', 1)";
-    sqlite(folder.path(), newer).await;
+    sqlite(&database_in(folder.path()), newer).await;
     assert_refuses(&run(&mut binary(folder.path())), 1, &["sensorcast.db", "9999", "newer"]);
     std::fs::rename(folder.path().join("sensorcast.db"), folder.path().join("newer.db")).unwrap();
     let output = run(binary(folder.path()).args(["restore", "newer.db"]));
@@ -354,13 +357,13 @@ async fn a_database_of_a_newer_schema_is_one_line_and_exit_code_1() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_another_program_is_one_line_and_exit_code_1_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    sqlite(folder.path(), "CREATE TABLE theirs (id INTEGER)").await;
+    sqlite(&database_in(folder.path()), "CREATE TABLE theirs (id INTEGER)").await;
     assert_refuses(
         &run(&mut binary(folder.path())),
         1,
         &["sensorcast.db", "not a sensorcast database"],
     );
-    sqlite(folder.path(), "INSERT INTO theirs VALUES (1)").await;
+    sqlite(&database_in(folder.path()), "INSERT INTO theirs VALUES (1)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -384,7 +387,7 @@ async fn health_asks_a_running_service_and_fails_without_one() {
 async fn why_it_is_not_ready_is_told_by_health_and_by_the_log_once() {
     let folder = tempfile::tempdir().unwrap();
     let service = Process::start(&settings_in(folder.path())).await;
-    let mut other = connect(folder.path()).await;
+    let mut other = connect(&database_in(folder.path())).await;
     other.execute("BEGIN IMMEDIATE").await.unwrap();
     let address = service.addr.to_string();
     for _ in 0..2 {

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use crate::harness::{Http, Process, Settings, raise_open_files};
+use crate::process::{database_in, sqlite};
 
 const READERS: usize = 1_000;
 /// With the time between two writes of one writer: 200 writes a second, when the machine can carry a thousand times as
@@ -256,11 +255,8 @@ async fn a_stream_that_cannot_go_on_says_so_to_its_reader_and_once_in_the_log() 
     }
     service.signal("TERM");
     service.exit().await;
-    let options = SqliteConnectOptions::new().filename(folder.path().join("sensorcast.db"));
-    let mut database = options.connect().await.unwrap();
-    let damage = sqlx::raw_sql("UPDATE events SET sensor_id = 'none' WHERE revision = 40");
-    damage.execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+    let damage = "UPDATE events SET sensor_id = 'none' WHERE revision = 40";
+    sqlite(&database_in(folder.path()), damage).await;
 
     let service = Process::start(&settings_in(folder.path())).await;
     let mut stream = service.event_stream("/events", &[]).await;
