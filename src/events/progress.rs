@@ -22,8 +22,10 @@ pub(super) struct Progress {
     pub(super) patience: usize,
     /// That the broker refuses the presence.
     pub(super) presence_trouble: Trouble,
-    /// That the states of sensors cannot be read.
+    /// That the states that the sweep is to send cannot be read.
     pub(super) states_trouble: Trouble,
+    /// What could not be read of the next events when that was tried last.
+    unread: Option<&'static str>,
     /// For everybody to read.
     pub(super) status: RelayStatus,
     /// Told to whoever persists the cursor.
@@ -44,6 +46,13 @@ pub(super) struct SentEvent {
 /// from there repeats events, and loses none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Gap;
+
+/// Why the next events cannot be published: something of theirs cannot be read.
+pub(super) enum Unread<E> {
+    Events(E),
+    /// Where states are retained: each goes before its event.
+    States(E),
+}
 
 impl SentEvent {
     pub(super) fn new(event: &StoredEvent, previous: Revision) -> Self {
@@ -72,6 +81,7 @@ impl Progress {
             patience: MIN_PATIENCE,
             presence_trouble: Trouble::default(),
             states_trouble: Trouble::default(),
+            unread: None,
             status,
             reached,
         }
@@ -94,27 +104,34 @@ impl Progress {
         Ok(())
     }
 
-    /// The events after this one cannot be read, which is tried again and again. An alarm when it begins: nothing goes out meanwhile.
-    pub(super) fn cannot_read(&self, after: Revision, cause: &impl Display) {
+    /// What the events after this one need cannot be read, which is tried again and again. An alarm when it begins: nothing goes out
+    /// meanwhile.
+    pub(super) fn cannot_read(&mut self, after: Revision, unread: &Unread<impl Display>) {
+        let (what, cause) = match unread {
+            Unread::Events(cause) => ("the event log", cause),
+            Unread::States(cause) => ("the states of the sensors that the next events are of", cause),
+        };
         let after = after.get();
-        if self.status.unreadable() {
-            error!(after, %cause, "the relay cannot read the event log; nothing is published until it can");
+        self.status.unreadable();
+        if self.unread.replace(what) == Some(what) {
+            debug!(after, %cause, "the relay still cannot read {what}");
         } else {
-            debug!(after, %cause, "the relay still cannot read the event log");
+            error!(after, %cause, "the relay cannot read {what}; nothing is published until it can");
         }
     }
 
-    /// Events were read.
-    pub(super) fn can_read(&self) {
-        if self.status.readable() {
-            info!("the relay reads the event log again");
+    /// Events were read, with all that they need.
+    pub(super) fn can_read(&mut self) {
+        if let Some(what) = self.unread.take() {
+            self.status.readable();
+            info!("the relay reads {what} again");
         }
     }
 
-    /// The states of sensors cannot be read, which is tried again and again.
+    /// The states that the sweep is to send cannot be read, which is tried again and again.
     pub(super) fn cannot_read_states(&mut self, cause: &impl Display) {
         if self.states_trouble.again(&cause.to_string()).is_news {
-            warn!(%cause, "the relay cannot read the states of sensors; events go on");
+            warn!(%cause, "the relay cannot read the states of sensors that the broker lacks; it is sent none of them until it can");
         } else {
             debug!(%cause, "the relay still cannot read the states of sensors");
         }

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::log::EventLog;
-use super::progress::Progress;
+use super::progress::{Progress, Unread};
 use super::session::{Ending, Session};
 use super::sink::Sink;
 use super::status::RelayStatus;
@@ -99,7 +99,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
     /// One connection after the other, with a pause between them.
     async fn relay(&mut self, mut progress: Progress, stop: &Stop) {
         let mut pauses = new_pauses();
-        self.tell_oldest_pending(&progress).await;
+        self.tell_oldest_pending(&mut progress).await;
         loop {
             // After the word to stop there is one more attempt, and none at a broker that is not there.
             let is_last = stop.asked.is_cancelled();
@@ -115,7 +115,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
             if progress.cursor > cursor_before {
                 pauses = new_pauses();
             }
-            self.tell_oldest_pending(&progress).await;
+            self.tell_oldest_pending(&mut progress).await;
             tokio::select! {
                 () = sleep(pauses.next().unwrap_or(MAX_PAUSE)) => {}
                 () = stop.asked.cancelled() => {}
@@ -191,7 +191,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
     }
 
     /// While there is no connection nobody else reads the log, and the age of the lag would be unknown.
-    async fn tell_oldest_pending(&mut self, progress: &Progress) {
+    async fn tell_oldest_pending(&mut self, progress: &mut Progress) {
         match self.log.events_after(progress.cursor, 1).await {
             Ok(events) => {
                 // What a session could not read is more than this.
@@ -205,7 +205,7 @@ impl<L: EventLog, S: Sink> Relay<L, S> {
             Err(_) if progress.cursor >= *self.log.head().borrow() => {}
             Err(cause) => {
                 self.cannot_read_oldest = true;
-                progress.cannot_read(progress.cursor, &cause);
+                progress.cannot_read(progress.cursor, &Unread::Events(cause));
             }
         }
     }

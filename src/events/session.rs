@@ -14,7 +14,7 @@ use super::announcer::Announcer;
 use super::keeper::{Keeper, accompany};
 use super::log::EventLog;
 use super::parcel::{Parcel, Sent};
-use super::progress::{Gap, Progress};
+use super::progress::{Gap, Progress, Unread};
 use super::sink::{Acknowledgement, Answer, Connection, Refusal, Verdict};
 use super::stop::Stop;
 use super::trouble::Account;
@@ -213,7 +213,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             match self.read_events().await {
                 Ok(()) => self.progress.can_read(),
                 // The poll tries again.
-                Err(cause) => self.progress.cannot_read(self.last_read, &cause),
+                Err(unread) => self.progress.cannot_read(self.last_read, &unread),
             }
         }
         match self.keeper.sweep(self.log, &self.connection).await {
@@ -228,18 +228,19 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         self.tell_oldest();
     }
 
-    async fn read_events(&mut self) -> Result<(), L::Error> {
+    async fn read_events(&mut self) -> Result<(), Unread<L::Error>> {
         let ahead = match self.ahead.take() {
             Some(ahead) => ahead.await.ok(),
             None => None,
         };
         let events = match ahead {
-            Some(events) => events?,
-            None => self.log.events_after(self.last_read, BATCH).await?,
+            Some(events) => events,
+            None => self.log.events_after(self.last_read, BATCH).await,
         };
+        let events = events.map_err(Unread::Events)?;
         let last = events.last().map(|event| event.revision);
         self.unsent = if self.keeper.is_on() {
-            accompany(self.log, events).await?
+            accompany(self.log, events).await.map_err(Unread::States)?
         } else {
             events.into_iter().map(Parcel::Event).collect()
         };

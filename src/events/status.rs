@@ -26,7 +26,7 @@ pub struct RelayState {
     pub acknowledged: Revision,
     /// When the oldest event after that one was committed; unknown until the relay has read it.
     pub oldest_pending: Option<Timestamp>,
-    /// Since when the events after that one cannot be read, where that is so.
+    /// Since when the events after that one, or what goes with them, cannot be read, where that is so.
     pub unreadable_since: Option<Timestamp>,
     /// Acknowledged events since the start of the process, repeats included.
     pub published: u64,
@@ -103,20 +103,15 @@ impl RelayStatus {
         self.state.send_modify(change);
     }
 
-    /// What is to be published cannot be read; tells whether that is news.
-    pub(super) fn unreadable(&self) -> bool {
+    /// What is to be published cannot be read, from now on if it could be before.
+    pub(super) fn unreadable(&self) {
         let now = self.clock.now();
-        self.state.send_if_modified(|state| {
-            let is_news = state.unreadable_since.is_none();
-            state.unreadable_since.get_or_insert(now);
-            is_news
-        })
+        self.update(|state| _ = state.unreadable_since.get_or_insert(now));
     }
 
-    /// It can be read; tells whether that is news.
-    pub(super) fn readable(&self) -> bool {
-        self.state
-            .send_if_modified(|state| state.unreadable_since.take().is_some())
+    /// It can be read.
+    pub(super) fn readable(&self) {
+        self.update(|state| state.unreadable_since = None);
     }
 
     pub(super) fn connected(&self) {

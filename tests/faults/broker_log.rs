@@ -195,3 +195,34 @@ async fn states_that_cannot_be_read_are_a_warning_once_and_hold_back_no_event() 
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_holds_events_back_is_an_error_that_names_the_states_and_not_the_log() {
+    let (folder, mut mosquitto, settings) = written_before(2).await;
+    sqlite(
+        &database_in(folder.path()),
+        "CREATE TABLE kept AS SELECT document FROM sensors WHERE name = 's1';
+         UPDATE sensors SET document = '{' WHERE name = 's1'",
+    )
+    .await;
+    mosquitto.run().await;
+    let service = Process::start_with(&settings, &[("MQTT_RETAIN_STATE", "true")]).await;
+    eventually("the lag grows", async || lag_seconds(&service).await > 3.0).await;
+    let errors = lines(&service, "ERROR", "");
+    let what = "the states of the sensors that the next events are of";
+    assert_eq!(errors.len(), 1, "{}", service.output());
+    assert!(
+        errors[0].contains(&format!("the relay cannot read {what}; nothing is published")),
+        "{errors:?}"
+    );
+    assert!(!service.output().contains("event log"), "{}", service.output());
+    sqlite(
+        &database_in(folder.path()),
+        "UPDATE sensors SET document = (SELECT document FROM kept) WHERE name = 's1'",
+    )
+    .await;
+    drained(&service).await;
+    assert!(lag_seconds(&service).await <= 0.0);
+    let over = lines(&service, "INFO", &format!("the relay reads {what} again"));
+    assert_eq!(over.len(), 1, "{}", service.output());
+}
