@@ -5,9 +5,10 @@ mod message;
 mod output;
 mod watch;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 use url::Url;
 
 use crate::config::{Config, Settings, broker_url, load_dotenv};
@@ -97,11 +98,10 @@ pub enum Stop {
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    #[command(flatten)]
-    settings: Settings,
 }
 
-/// The settings that these subcommands use. Their help tells of no others, though each takes them all, as it does from `.env`.
+/// The settings that these subcommands use. Their help tells of no others, and no others are judged, though each takes them all, as it
+/// does from `.env`. `serve` uses all.
 const USED: &[(&str, &[&str])] = &[
     ("migrate", OF_STORE),
     ("backup", OF_STORE),
@@ -124,24 +124,39 @@ const OF_DOCUMENTS: &[&str] = &[
     "mqtt_retain_state",
 ];
 
+fn uses(subcommand: &str, setting: &Arg) -> bool {
+    let used = USED.iter().find(|(name, _)| *name == subcommand);
+    used.is_none_or(|(_, used)| used.contains(&setting.get_id().as_str()))
+}
+
+/// With settings that are just texts: which of them are judged depends on the subcommand.
 fn command_line() -> clap::Command {
-    let command = Cli::command();
-    let settings: Vec<_> = command
-        .get_arguments()
-        .filter(|argument| argument.is_global_set())
-        .cloned()
-        .collect();
-    USED.iter().fold(command, |command, (name, used)| {
-        let is_used = |setting: &&Arg| used.contains(&setting.get_id().as_str());
+    let command =
+        Settings::augment_args(Cli::command()).mut_args(|setting| setting.value_parser(value_parser!(OsString)));
+    let settings: Vec<_> = command.get_arguments().cloned().collect();
+    USED.iter().fold(command, |command, (name, _)| {
         // What a subcommand has itself, clap does not pass on to it.
-        let unused = settings
-            .iter()
-            .filter(|setting| !is_used(setting))
-            .map(|setting| setting.clone().hide(true));
+        let unused = settings.iter().filter(|setting| !uses(name, setting));
+        let unused = unused.map(|setting| setting.clone().hide(true));
         command.mut_subcommand(name, |subcommand| {
             subcommand.args(unused).after_help("All settings: sensorcast --help")
         })
     })
+}
+
+/// The settings that the subcommand uses, as they were given; the others are at their defaults.
+fn settings(subcommand: &str, given: &ArgMatches) -> Result<Settings, Stop> {
+    let command = command_line();
+    let mut flags = Vec::new();
+    for setting in command.get_arguments().filter(|setting| uses(subcommand, setting)) {
+        if let (Some(flag), Some(value)) = (setting.get_long(), given.get_one::<OsString>(setting.get_id().as_str())) {
+            let value = value
+                .to_str()
+                .ok_or_else(|| Stop::Wrong(message::not_text(setting, value)))?;
+            flags.push(format!("--{flag}={value}"));
+        }
+    }
+    Settings::from_flags(flags).map_err(|error| Stop::Wrong(message::one_line(&error, &command)))
 }
 
 /// Reads `.env` of the current folder, the environment and the arguments. Call it before the process has a second
@@ -154,12 +169,13 @@ pub fn parse() -> Result<Invocation, Stop> {
     load_dotenv(Path::new(".env")).map_err(|error| Stop::Wrong(error.to_string()))?;
     let parsed = command_line()
         .try_get_matches()
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let Cli { command, settings } = match parsed {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return Err(Stop::Wrong(message::one_line(&error, &Cli::command()))),
+        .and_then(|given| Ok((Cli::from_arg_matches(&given)?.command, given)));
+    let (command, given) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) if error.use_stderr() => return Err(Stop::Wrong(message::one_line(&error, &command_line()))),
         Err(error) => return Err(Stop::Asked(error.render().to_string())),
     };
+    let settings = settings(given.subcommand_name().unwrap_or("serve"), &given)?;
     let command = command.unwrap_or(Command::Serve);
     if let (Command::Serve, Some(contradiction)) = (&command, settings.contradiction()) {
         return Err(Stop::Wrong(contradiction));
@@ -188,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_settings_that_subcommands_use_are_settings() {
-        let command = Cli::command();
+        let command = command_line();
         let is_setting = |id: &&str| command.get_arguments().any(|argument| argument.get_id() == *id);
         let (names, used): (Vec<_>, Vec<_>) = USED.iter().copied().unzip();
         assert!(used.concat().iter().all(is_setting));
@@ -201,7 +217,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_a_flag_and_a_variable_of_one_name() {
-        for argument in Cli::command()
+        for argument in command_line()
             .get_arguments()
             .filter(|argument| argument.get_env().is_some())
         {

@@ -34,7 +34,10 @@ fn main() -> ExitCode {
 
 fn run(Invocation { command, config }: Invocation) -> anyhow::Result<()> {
     let path = config.store.path.clone();
-    if !matches!(command, Command::Openapi { .. } | Command::Health) {
+    if !matches!(
+        command,
+        Command::Openapi { .. } | Command::Asyncapi { .. } | Command::Health
+    ) {
         telemetry::start(&config.log, mqtt::broker::read_log)?;
     }
     match command {

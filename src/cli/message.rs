@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::ffi::OsStr;
 
+use clap::Arg;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::config::mask_credentials;
@@ -20,7 +21,8 @@ pub(super) fn one_line(error: &clap::Error, command: &clap::Command) -> String {
             let allowed = error.source().map(ToString::to_string).unwrap_or_default();
             format!("{variable}: {} is wrong: {allowed}", shown(&value))
         }
-        (ErrorKind::InvalidUtf8, _) => not_text(command),
+        // clap does not say which one; of a setting it would be said.
+        (ErrorKind::InvalidUtf8, _) => "an argument is not UTF-8 text".to_owned(),
         _ => missing_equals_sign(error, command)
             .unwrap_or_else(|| format!("{} (see {} --help)", first_line(error), command_of(error))),
     }
@@ -37,7 +39,7 @@ fn missing_equals_sign(error: &clap::Error, command: &clap::Command) -> Option<S
         .find(|(_, next)| is_boolean && **next == *word)?;
     let flag = flag.to_str()?;
     let takes_equals_sign =
-        |argument: &clap::Arg| argument.is_require_equals_set() && argument.get_long() == flag.strip_prefix("--");
+        |argument: &Arg| argument.is_require_equals_set() && argument.get_long() == flag.strip_prefix("--");
     let is_known = command.get_arguments().any(takes_equals_sign);
     is_known.then(|| format!("{flag} {word}: an equals sign is missing: {flag}={word} (see sensorcast --help)"))
 }
@@ -69,20 +71,13 @@ fn variable_of(argument: &str) -> Option<&str> {
     argument.split_once('<')?.1.split_once('>').map(|(name, _)| name)
 }
 
-/// clap does not say where it met bytes that are not UTF-8.
-fn not_text(command: &clap::Command) -> String {
-    let is_not_text = |variable: &&OsStr| std::env::var_os(variable).is_some_and(|value| value.to_str().is_none());
-    match command.get_arguments().filter_map(clap::Arg::get_env).find(is_not_text) {
-        Some(variable) => {
-            let value = std::env::var_os(variable).unwrap_or_default();
-            format!(
-                "{}: {} is wrong: UTF-8 text is allowed",
-                variable.display(),
-                shown(&value.to_string_lossy())
-            )
-        }
-        None => "an argument is not UTF-8 text".to_owned(),
-    }
+/// The line for the value of a setting that is not UTF-8.
+pub(super) fn not_text(setting: &Arg, value: &OsStr) -> String {
+    let variable = setting.get_id().as_str().to_uppercase();
+    format!(
+        "{variable}: {} is wrong: UTF-8 text is allowed",
+        shown(&value.to_string_lossy())
+    )
 }
 
 fn shown(value: &str) -> String {

@@ -140,16 +140,21 @@ pub(crate) struct Settings {
 }
 
 impl Default for Settings {
-    /// Every setting at its default, whatever the environment holds.
     #[expect(clippy::expect_used, reason = "every setting has a default, as the tests see")]
     fn default() -> Self {
-        let command = Self::augment_args(Command::new("sensorcast")).mut_args(|argument| argument.env(None));
-        let matches = command.try_get_matches_from([""; 0]).expect("no arguments");
-        Self::from_arg_matches(&matches).expect("a default for every setting")
+        Self::from_flags([]).expect("a default for every setting")
     }
 }
 
 impl Settings {
+    /// From these flags, each with its value behind an equals sign. Every other setting is at its default, whatever the environment
+    /// holds.
+    pub(crate) fn from_flags(flags: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
+        let command = Self::augment_args(Command::new("sensorcast").no_binary_name(true));
+        let command = command.mut_args(|argument| argument.env(None));
+        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
     /// What is wrong with settings that are right on their own.
     pub(crate) fn contradiction(&self) -> Option<String> {
         let has_broker = self.mqtt_url.0.is_none();

@@ -1,9 +1,11 @@
 //! What `--help` tells, and that `.env.example` tells the same.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::Run;
+use super::{NOBODY, Run, WRONG, assert_names, flag};
 
 #[test]
 fn version_and_help_are_printed_whatever_the_settings_are() {
@@ -46,6 +48,50 @@ fn the_help_of_a_subcommand_tells_of_the_settings_that_it_uses() {
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn a_subcommand_judges_the_settings_that_its_help_tells_of_and_no_others() {
+    for arguments in [
+        &["migrate"][..],
+        &["backup", "nowhere/copy.db"],
+        &["restore", "nothing.db"],
+        &["openapi"],
+        &["asyncapi"],
+        &["health"],
+    ] {
+        let help = Run::new(&[arguments[0], "--help"]).text();
+        for (variable, value, allowed) in WRONG {
+            let flag = flag(variable);
+            let wrong_flag = format!("{flag}={value}");
+            let with_flag = [arguments, &[wrong_flag.as_str()]].concat();
+            // Nobody is to be asked for health.
+            let runs = [Run::new(arguments).env("HTTP_BIND", NOBODY), Run::new(&with_flag)];
+            let [with_variable, with_flag] = runs;
+            for run in [with_variable.env(variable, value), with_flag] {
+                if help.contains(&flag) {
+                    assert_names(&run.complaint(2), variable, value, allowed);
+                } else {
+                    let code = run.output().status.code();
+                    assert!(matches!(code, Some(0 | 1)), "{arguments:?} {variable}: {code:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_text_is_named_where_it_is_judged() {
+    let no_text = OsStr::from_bytes(b"\xff");
+    let line = Run::new(&["openapi"]).env("MQTT_QOS", no_text).complaint(2);
+    assert_names(&line, "MQTT_QOS", "\u{fffd}", "UTF-8");
+    assert!(
+        Run::new(&["openapi"])
+            .env("DATABASE_URL", no_text)
+            .output()
+            .status
+            .success()
+    );
 }
 
 #[test]
