@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::log::EventLog;
 use super::parcel::Parcel;
@@ -136,10 +136,14 @@ impl Keeper {
             News::Mark(_) => Stage::Listing(connection.kept()),
             News::Kept(retained) => {
                 let found = retained.len();
-                info!(
-                    found,
-                    "the broker does not have the retained states, or does not let this user read them: sending all"
-                );
+                if connection.is_to_own_broker() {
+                    debug!("the built-in broker begins without retained states: sending all");
+                } else {
+                    info!(
+                        found,
+                        "the broker does not have the retained states, or does not let this user read them: sending all"
+                    );
+                }
                 Stage::Sweeping(Sweep::All { retained, after: None })
             }
         };

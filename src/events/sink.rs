@@ -45,6 +45,11 @@ pub trait Connection: Send + Sync {
     /// Asks the broker for the mark that it retains; `None` when there is none that can be read. Bounded in time.
     fn read_mark(&self) -> BoxFuture<'static, Option<Cursor>>;
 
+    /// Whether the broker is one of this process, which retains nothing from before its start.
+    fn is_to_own_broker(&self) -> bool {
+        false
+    }
+
     /// Asks the broker of which sensors it retains a state: those that it names within a bounded time.
     fn kept(&self) -> BoxFuture<'static, Vec<SensorId>>;
 

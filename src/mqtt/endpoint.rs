@@ -14,6 +14,8 @@ pub struct Endpoint {
     pub(super) authority: String,
     pub(super) tls: bool,
     pub(super) credentials: Option<Credentials>,
+    /// Whether it runs in this process.
+    pub(super) is_own: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +43,7 @@ impl Endpoint {
             authority: format!("{host}:{port}"),
             tls: url.scheme() == "mqtts",
             credentials: credentials(&url),
+            is_own: false,
         })
     }
 
@@ -56,6 +59,7 @@ impl Endpoint {
             authority: address.to_string(),
             tls: false,
             credentials: Some(credentials),
+            is_own: true,
         }
     }
 

@@ -99,6 +99,7 @@ impl Sink for PahoSink {
         let options = self.connect_options(&last_will).map_err(describe)?;
         let client = client::new_client(&self.endpoint.server_uri(), &self.client_id()).map_err(describe)?;
         let (lost, inbox) = (client::watch_connection(&client), Inbox::of(&client));
+        let is_own = self.endpoint.is_own;
         let (messages, short_lives) = (Arc::clone(&self.messages), Arc::clone(&self.short_lives));
         // In a task of its own: a connect that is pending must not be cancelled, whatever becomes of the relay.
         let attempt = tokio::spawn(async move {
@@ -118,6 +119,7 @@ impl Sink for PahoSink {
                 client: Some(client),
                 lost,
                 inbox,
+                is_own,
                 messages,
                 short_lives,
                 made_at: Instant::now(),
@@ -140,6 +142,8 @@ pub struct PahoConnection {
     client: Option<AsyncClient>,
     lost: watch::Receiver<Option<Refusal>>,
     inbox: Inbox,
+    /// Whether the broker runs in this process.
+    is_own: bool,
     messages: Arc<Messages>,
     limits: Limits,
     short_lives: Arc<AtomicU32>,
@@ -227,6 +231,10 @@ impl Connection for PahoConnection {
         let question = self.inbox.question(client, self.messages.topics.mark());
         let read = |message: &Message| message.payload_str().parse().ok();
         question.first(read).boxed()
+    }
+
+    fn is_to_own_broker(&self) -> bool {
+        self.is_own
     }
 
     fn kept(&self) -> BoxFuture<'static, Vec<SensorId>> {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::broker_away::{EVERYTHING_WAITS, drained};
 use crate::harness::{Mosquitto, Process, Settings, eventually, eventually_within, free_port};
-use crate::process::{database_in, sqlite};
+use crate::process::{database_in, settings_in, sqlite};
 
 /// So many after the first; they come in less time than a reminder.
 const ATTEMPTS: usize = 3;
@@ -194,6 +194,26 @@ async fn states_that_cannot_be_read_are_a_warning_once_and_hold_back_no_event() 
         !lines(&service, "INFO", "the retained states are complete").is_empty()
     })
     .await;
+}
+
+/// What an external broker is said to lack, which is news; the built-in one never has anything when it starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn that_the_built_in_broker_retains_nothing_yet_is_no_news() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings_in(folder.path());
+    let variables = [("RUST_LOG", "info,sensorcast=debug"), ("MQTT_RETAIN_STATE", "true")];
+    for start in 1..=2 {
+        let mut service = Process::start_with(&settings, &variables).await;
+        service.create(&json!({"name": format!("s{start}")})).await;
+        eventually("all states are retained", async || {
+            !lines(&service, "INFO", "the retained states are complete").is_empty()
+        })
+        .await;
+        let told = lines(&service, "", "sending all");
+        assert!(told.len() == 1 && told[0].contains("DEBUG"), "{told:?}");
+        service.signal("TERM");
+        service.exit().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
