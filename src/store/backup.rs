@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
 use super::file::{FileId, folder_of, lock_path, lock_to_replace, real_path, with_suffix};
-use super::open::{APPLICATION_ID, connect_writer, database, new_epoch, say_once};
+use super::open::{APPLICATION_ID, connect_writer, database, is_foreign_file, new_epoch, say_once};
 use super::row::damaged;
 use super::whole::{CURE_OF_BACKUP, CURE_OF_COPY, CURE_OF_STORE, check_whole, if_damaged, unreadable};
 use super::{OpenError, StoreError};
@@ -210,6 +210,8 @@ pub async fn restore(path: &Path, copy: &Path) -> Result<Restored, BackupError> 
     if FileId::are_one(copy, path) {
         return Err(BackupError::Itself(copy.to_owned()));
     }
+    // A file that cannot be read may be the reason for the restore.
+    refuse_foreign(path).await?;
     let _lock = lock_to_replace(path)?;
     // A link stays, and what it leads to is replaced: beside that, where the name can change in one step.
     let path = &real_path(path);
@@ -351,6 +353,14 @@ fn give(file: &Path, other: &Metadata) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Refuses a database of something else before anything is made beside it. What is wrong with one that cannot be read is not said here.
+async fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    match is_foreign_file(path).await {
+        Ok(true) => Err(OpenError::Foreign(path.to_owned())),
+        Ok(false) | Err(_) => Ok(()),
+    }
+}
+
 /// Opens a database that has to be there and to be ours, to read.
 async fn open_existing(path: &Path, cure: &'static str) -> Result<SqliteConnection, BackupError> {
     let no_file = |source| BackupError::Unreadable {
@@ -364,6 +374,7 @@ async fn open_existing(path: &Path, cure: &'static str) -> Result<SqliteConnecti
         Err(error) => return Err(no_file(error)),
     }
     access(path, Access::READ_OK).map_err(|error| no_file(error.into()))?;
+    refuse_foreign(path).await?;
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut connection = options
         .disable_statement_logging()

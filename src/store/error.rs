@@ -107,7 +107,7 @@ impl From<sqlx::Error> for StoreError {
 /// What SQLite answers when it finds pages that are not valid.
 pub(super) const SQLITE_CORRUPT: u32 = 11;
 /// The same of the first page.
-const SQLITE_NOTADB: u32 = 26;
+pub(super) const SQLITE_NOTADB: u32 = 26;
 
 /// Whether SQLite has met damage.
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {

@@ -205,7 +205,8 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// Opens the lock file, or makes it. One that another user has made (`restore` as root) need not be written.
+/// Opens the lock file, or makes it; nothing removes it (`open::lock_ours` says why). One that another user has made (`restore` as
+/// root) need not be written.
 fn open_lock(path: &Path) -> std::io::Result<File> {
     let made = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     match made {

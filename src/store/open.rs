@@ -11,8 +11,8 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Changes, SensorCache};
-use super::error::{SQLITE_CORRUPT, code_of};
-use super::file::{OpenedFile, check_writable, folder_of, lock, real_path};
+use super::error::{SQLITE_CORRUPT, SQLITE_NOTADB, code_of};
+use super::file::{Lock, OpenedFile, check_writable, folder_of, lock, real_path, with_suffix};
 use super::lookup::Lookup;
 use super::overload::Overload;
 use super::scribe::Scribe;
@@ -144,8 +144,7 @@ pub enum Schema {
 /// # Errors
 /// When it is in use, is none of ours, or cannot be written.
 pub async fn migrate(path: &Path) -> Result<Schema, OpenError> {
-    let _lock = lock(path)?;
-    check_writable(path)?;
+    let _lock = lock_ours(path).await?;
     let (connection, schema) = connect_writer(path).await?;
     connection.close().await.map_err(|error| database(path, error))?;
     Ok(schema)
@@ -158,8 +157,7 @@ impl Store {
     /// When the file is in use, is none of ours, is damaged, or cannot be written.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let path = options.path.as_path();
-        let lock = Arc::new(lock(path)?);
-        check_writable(path)?;
+        let lock = Arc::new(lock_ours(path).await?);
         let (epoch, head) = prepare(path).await?;
         // Before SQLite opens it for good: if the file is replaced in between, the writer notices.
         let file = OpenedFile::database(path).map_err(|error| database(path, error))?;
@@ -229,6 +227,41 @@ impl Store {
     }
 }
 
+/// Locks the database, unless it is a file of something else, beside which no lock is made: a lock file could not be removed again,
+/// because another process may have opened it meanwhile, and would lock a file that the next one does not find.
+async fn lock_ours(path: &Path) -> Result<Lock, OpenError> {
+    let has_log = || with_suffix(&real_path(path), "-wal").exists();
+    match is_foreign_file(path).await {
+        Ok(true) => return Err(OpenError::Foreign(path.to_owned())),
+        // With a write-ahead log, a first page that was half written is whole in that.
+        Err(error) if code_of(&error) == Some(SQLITE_NOTADB) && !has_log() => return Err(database(path, error)),
+        // Whatever else is wrong is reported by the step that it stands in the way of.
+        Ok(false) | Err(_) => {}
+    }
+    let lock = lock(path)?;
+    check_writable(path)?;
+    Ok(lock)
+}
+
+/// Whether there is a database of something else, found out without a lock and without a change: SQLite would make files beside it, and
+/// have it keep a write-ahead log from then on.
+///
+/// A process of ours that writes meanwhile does not make its database look foreign: the mark comes with the first table, on the same
+/// page, and stays where it is.
+pub(super) async fn is_foreign_file(path: &Path) -> sqlx::Result<bool> {
+    let has_content = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0);
+    if !has_content {
+        return Ok(false);
+    }
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let options = options.immutable(true).disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let is_foreign = is_foreign(&mut connection).await;
+    // Not later: to close any descriptor of the file takes away the locks that SQLite will have on it.
+    connection.close().await?;
+    is_foreign
+}
+
 /// The connections for reads. All are opened at once, and stay: later there may be no file left to open.
 async fn open_readers(path: &Path) -> sqlx::Result<SqlitePool> {
     SqlitePoolOptions::new()
@@ -262,7 +295,10 @@ pub(super) async fn connect_writer(path: &Path) -> Result<(SqliteConnection, Sch
     check_sqlite()?;
     let options = connect_options(path).create_if_missing(true);
     let mut connection = options.connect().await.map_err(|error| database(path, error))?;
-    check_application(path, &mut connection).await?;
+    let is_foreign = is_foreign(&mut connection).await;
+    if is_foreign.map_err(|error| database(path, error))? {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
     let from = schema_version(&mut connection)
         .await
         .map_err(|error| database(path, error))?;
@@ -348,21 +384,14 @@ fn check_sqlite() -> Result<(), OpenError> {
 
 /// A database with tables that lacks our mark belongs to something else, and nothing is written into it. The list of
 /// migrations is no such table: it is made before the first of them, which a process may not have lived to run.
-async fn check_application(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let query = async {
-        let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
-            .fetch_one(&mut *connection)
-            .await?;
-        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'")
-            .fetch_one(&mut *connection)
-            .await?;
-        Ok((application_id, tables))
-    };
-    let (application_id, tables) = query.await.map_err(|error: sqlx::Error| database(path, error))?;
-    if tables > 0 && application_id != APPLICATION_ID {
-        return Err(OpenError::Foreign(path.to_owned()));
-    }
-    Ok(())
+async fn is_foreign(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *connection)
+        .await?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'")
+        .fetch_one(connection)
+        .await?;
+    Ok(tables > 0 && application_id != APPLICATION_ID)
 }
 
 /// A new epoch, from SQLite's own source of randomness.

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::harness::{Process, binary, eventually};
-use crate::process::{assert_refuses, run, settings_in};
+use crate::process::{assert_refuses, run, settings_in, sqlite};
 
 const NOBODY: u32 = 65_534;
 
@@ -191,6 +191,44 @@ fn what_is_no_file_is_refused_before_anything_is_made() {
         &["sensorcast: DATABASE_URL: /dev/null is no regular file"],
     );
     assert!(!folder.path().join("data.lock").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_something_else_stays_as_it_is_and_nothing_is_left_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    printed(binary(copies.path()).arg("migrate"));
+    let copy = copies.path().join("sensorcast.db");
+    let file = |name| folder.path().join(name);
+    sqlite(&file("foreign.db"), "CREATE TABLE theirs (id INTEGER)").await;
+    sqlite(
+        &file("logged.db"),
+        "PRAGMA journal_mode = WAL; CREATE TABLE theirs (id INTEGER)",
+    )
+    .await;
+    fs::write(file("none.db"), "no database, whatever its name says").unwrap();
+    let restore = ["restore", copy.to_str().unwrap()];
+    let all = [&["serve"][..], &["migrate"], &["backup", "copy.db"], &restore];
+    // What cannot be read is what a restore is for.
+    let starts = &all[..2];
+    let foreign = "is not a sensorcast database";
+    for (name, reason, commands) in [
+        ("foreign.db", foreign, &all[..]),
+        ("logged.db", foreign, &all),
+        ("none.db", "(code: 26) file is not a database", starts),
+    ] {
+        let before = fs::read(file(name)).unwrap();
+        let url = format!("sqlite://{}", file(name).display());
+        for arguments in commands {
+            let output = run(binary(folder.path()).args(*arguments).env("DATABASE_URL", &url));
+            assert_refuses(&output, 1, &[name, reason]);
+            let names = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            assert_eq!(names, ["foreign.db", "logged.db", "none.db"], "{arguments:?}");
+            assert!(fs::read(file(name)).unwrap() == before, "{name} {arguments:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
