@@ -52,15 +52,17 @@ pub fn configure(routes: &mut ServiceConfig) {
     routes.service(allow("/health/ready", "GET, HEAD, OPTIONS"));
     routes.service(allow("/metrics", "GET, HEAD, OPTIONS"));
 
-    // GET /openapi.json, /openapi.yaml, /asyncapi.json, /asyncapi.yaml, /problems/{slug}
+    // GET /openapi.json, /openapi.yaml, /asyncapi.json, /asyncapi.yaml, /problems, /problems/{slug}
     routes.service(documents::json);
     routes.service(documents::yaml);
     routes.service(documents::events_json);
     routes.service(documents::events_yaml);
+    routes.service(problem_pages::index);
     routes.service(problem_pages::page);
     routes.service(allow("/openapi.json", "GET, HEAD, OPTIONS"));
     routes.service(allow("/openapi.yaml", "GET, HEAD, OPTIONS"));
     routes.service(allow("/asyncapi.json", "GET, HEAD, OPTIONS"));
     routes.service(allow("/asyncapi.yaml", "GET, HEAD, OPTIONS"));
+    routes.service(allow("/problems", "GET, HEAD, OPTIONS"));
     routes.service(allow("/problems/{slug}", "GET, HEAD, OPTIONS"));
 }

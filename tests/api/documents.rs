@@ -178,10 +178,18 @@ async fn swagger_ui_enters_nothing_that_need_not_be_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_has_a_content_security_policy_that_keeps_other_hosts_out() {
+async fn every_page_has_an_icon_and_a_content_security_policy_that_keeps_other_hosts_out() {
     let service = Service::start().await;
-    for path in ["/docs", "/docs/events", "/docs/rest/", "/problems/name-taken"] {
+    for path in [
+        "/docs",
+        "/docs/events",
+        "/docs/rest/",
+        "/problems",
+        "/problems/name-taken",
+    ] {
         let page = service.get(path).await.expect(200);
+        // Otherwise a browser asks for /favicon.ico.
+        assert!(page.text().contains(r#"<link rel="icon" href="data:,">"#), "{path}");
         let policy = page.header("content-security-policy").expect(path);
         assert!(policy.starts_with("default-src 'self';"), "{path}: {policy}");
         assert!(!policy.contains("http") && !policy.contains('*'), "{path}: {policy}");
@@ -199,6 +207,7 @@ async fn a_slash_too_many_or_too_few_leads_to_the_page() {
         ("/docs/", "../docs"),
         ("/docs/rest", "rest/"),
         ("/docs/events/", "../events"),
+        ("/problems/", "../problems"),
         ("/problems/name-taken/", "../name-taken"),
     ] {
         let redirection = service.get(path).await.expect(308);

@@ -198,16 +198,19 @@ async fn every_operation_that_changes_a_sensor_says_which_event_it_publishes_whe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_problem_has_a_page_with_what_happened_a_remedy_and_an_example() {
+async fn every_kind_of_problem_is_listed_and_has_a_page_with_what_happened_a_remedy_and_an_example() {
     let service = Service::start().await;
     let document = document(&service).await;
     let examples = document["components"]["examples"].as_object().unwrap();
     assert!(examples.len() >= 20, "{}", examples.len());
+    let index = service.get("/problems").await.expect(200);
     for (slug, example) in examples.iter().filter(|(name, _)| *name != "sensor") {
         let example = &example["value"];
         let url = example["type"].as_str().unwrap();
         assert!(url.ends_with(&format!("/problems/{slug}")), "{url}");
         let page = service.follow(url).await.expect(200);
+        let entry = format!("<a href=\"problems/{slug}\">{}</a>", example["title"].as_str().unwrap());
+        assert!(index.text().contains(&entry), "{entry}: {}", index.text());
         for heading in ["What happened", "How to fix it", "For example"] {
             assert!(
                 page.text().contains(&format!("<h2>{heading}</h2>")),

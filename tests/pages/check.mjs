@@ -234,6 +234,7 @@ try {
   const links = [
     ...(await checkPage(browser, address, '/docs', 'overview')),
     ...(await checkPage(browser, address, '/docs/events', 'events')),
+    ...(await checkPage(browser, address, '/problems', 'problems')),
     ...(await checkPage(browser, address, '/problems/name-taken', 'problem')),
   ];
   await checkPage(browser, address, '/docs', 'overview-dark', { colorScheme: 'dark' });

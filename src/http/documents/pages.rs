@@ -9,9 +9,10 @@ use maud::{Markup, html};
 use super::super::HttpState;
 use super::super::allow::allow;
 use super::super::problem::{self, KINDS, Problem};
+use super::super::problem_pages;
 use super::Terms;
 use super::event_examples::Examples;
-use super::layout::{page, words};
+use super::layout::page;
 use super::{asyncapi, events_page, swagger, unwritable};
 use crate::wire::link::LinkBase;
 
@@ -25,6 +26,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(events_with_slash)
         .service(allow("/docs/events/", METHODS));
+    config
+        .service(problems_with_slash)
+        .service(allow("/problems/", METHODS));
     config
         .service(problem_with_slash)
         .service(allow("/problems/{slug}/", METHODS));
@@ -44,8 +48,6 @@ fn overview_content(links: &LinkBase, terms: Terms) -> Markup {
     } else {
         ""
     };
-    let mut kinds = KINDS.to_vec();
-    kinds.sort_by_key(|kind| kind.status);
     html! {
         h1 { "sensorcast" }
         p.lead {
@@ -76,14 +78,7 @@ fn overview_content(links: &LinkBase, terms: Terms) -> Markup {
         } } }
         h2 { "When something is refused" }
         p { "Every error is a problem document (RFC 9457); its " code { "type" } " is one of these pages." }
-        div.scroll { table {
-            thead { tr { th scope="col" { "Status" } th scope="col" { "Problem" } } }
-            tbody {
-                @for kind in kinds {
-                    tr { td { (kind.status.as_u16()) } td { a href={ "problems/" (kind.slug) } { (words(kind.title)) } } }
-                }
-            }
-        } }
+        (problem_pages::table())
     }
 }
 
@@ -114,6 +109,11 @@ async fn overview_with_slash() -> HttpResponse {
 #[route("/docs/events/", method = "GET", method = "HEAD")]
 async fn events_with_slash() -> HttpResponse {
     redirect("../events")
+}
+
+#[route("/problems/", method = "GET", method = "HEAD")]
+async fn problems_with_slash() -> HttpResponse {
+    redirect("../problems")
 }
 
 #[route("/problems/{slug}/", method = "GET", method = "HEAD")]
