@@ -13,6 +13,8 @@
 //! [`Feed`] is the same log for those who read it over HTTP, each at its own cursor.
 
 mod announcer;
+mod answers;
+mod ending;
 mod feed;
 mod keeper;
 mod log;

@@ -30,6 +30,8 @@ pub(super) enum Message {
 pub(super) enum Deed {
     /// Refuses it with this verdict.
     Refuse(Verdict),
+    /// Takes it, and says so after this time.
+    AcceptAfter(Duration),
     /// Refuses it for good, for this reason and after this time.
     RefuseFor(&'static str, Duration),
     /// Hangs up instead of an answer.
@@ -213,6 +215,7 @@ impl Line {
                 remember(&mut state.memory);
                 ready(Answer::Accepted).boxed()
             }
+            Some(Deed::AcceptAfter(time)) => sleep(time).map(|()| Answer::Accepted).boxed(),
             Some(Deed::Refuse(verdict)) => ready(Answer::Refused(refusal(verdict))).boxed(),
             Some(Deed::RefuseFor(reason, after)) => {
                 let (verdict, reason) = (Verdict::Never, reason.to_owned());

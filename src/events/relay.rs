@@ -6,9 +6,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::ending::Ending;
 use super::log::EventLog;
 use super::progress::{Progress, Unread};
-use super::session::{Ending, Session};
+use super::session::Session;
 use super::sink::Sink;
 use super::status::RelayStatus;
 use super::stop::Stop;

@@ -2,20 +2,21 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::ready;
-use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::announcer::Announcer;
+use super::answers::Answers;
+use super::ending::Ending;
 use super::keeper::{Keeper, accompany};
 use super::log::EventLog;
 use super::parcel::{Parcel, Sent};
 use super::progress::{Gap, Progress, Unread};
-use super::sink::{Acknowledgement, Answer, Connection, Refusal, Verdict};
+use super::sink::{Answer, Connection, Verdict};
 use super::stop::Stop;
 use super::trouble::Account;
 use crate::domain::Revision;
@@ -44,7 +45,7 @@ pub(super) struct Session<'a, L: EventLog, C: Connection> {
     ahead: Option<JoinHandle<Result<Vec<StoredEvent>, L::Error>>>,
     /// Sent and not acknowledged, oldest first, with their answers to come in the same order.
     unacknowledged: VecDeque<Sent>,
-    answers: FuturesOrdered<Acknowledgement>,
+    answers: Answers,
     /// Since when the oldest of them is waited for.
     waiting_since: Instant,
     /// Whether the broker refused the last presence.
@@ -54,31 +55,6 @@ pub(super) struct Session<'a, L: EventLog, C: Connection> {
     /// Refused as the presence was, before it took anything, and all that was answered behind the first of them: judged in this order
     /// as soon as it takes something, for then the refusals are about these.
     held: Vec<(Sent, String)>,
-}
-
-/// Why a connection's life ended.
-pub(super) enum Ending {
-    /// The relay was told to stop, and said farewell to the subscribers.
-    Stopped,
-    /// The connection was lost, which the first unacknowledged event may have caused.
-    Lost(String),
-    /// The broker is there and does not do its work now.
-    NotNow(String),
-}
-
-impl From<Gap> for Ending {
-    fn from(_: Gap) -> Self {
-        Self::NotNow("events would be passed over".to_owned())
-    }
-}
-
-impl From<Refusal> for Ending {
-    fn from(refusal: Refusal) -> Self {
-        match refusal.verdict {
-            Verdict::NotNow => Self::NotNow(refusal.reason),
-            Verdict::Never | Verdict::Unclear => Self::Lost(refusal.reason),
-        }
-    }
 }
 
 /// Events that are read from the log at once.
@@ -107,7 +83,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             unsent: VecDeque::new(),
             made: VecDeque::new(),
             unacknowledged: VecDeque::new(),
-            answers: FuturesOrdered::new(),
+            answers: Answers::default(),
             waiting_since: Instant::now(),
             presence_refused: false,
             takes_any: false,
@@ -157,6 +133,12 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
     async fn publish(&mut self, stop: &Stop) -> Ending {
         loop {
             self.read_ahead().await;
+            if let Err(ending) = self.settle_all() {
+                return ending;
+            }
+            if self.give_up_at().is_some_and(|at| at <= Instant::now()) {
+                return Ending::NotNow(format!("no answer for {} s", ANSWER_LIMIT.as_secs()));
+            }
             self.fill_window();
             self.make_next();
             if let Some(ending) = self.judge_refusals() {
@@ -180,7 +162,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         tokio::select! {
             biased;
             loss = self.connection.lost() => Err(loss.into()),
-            Some(answer) = self.answers.next() => self.settle_with_those_behind(answer),
+            () = self.answers.half() => Ok(()),
             answer = self.announcer.answered() => self.judge_presence(answer),
             () = at(announce_at) => {
                 self.announcer.announce(&self.connection, PresenceStatus::Online, head);
@@ -194,9 +176,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
                 self.keeper.take(news, &self.connection, head);
                 Ok(())
             }
-            () = at(give_up_at) => {
-                Err(Ending::NotNow(format!("no answer for {} s", ANSWER_LIMIT.as_secs())))
-            }
+            () = at(give_up_at) => Ok(()),
             Ok(()) = self.head.changed() => Ok(()),
             () = sleep(POLL_INTERVAL), if is_idle => Ok(()),
             () = stop.asked.cancelled(), if !stop.asked.is_cancelled() => Ok(()),
@@ -269,7 +249,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             }
             self.last_sent = next.event().map_or(self.last_sent, |event| event.revision);
             self.unacknowledged.push_back(next);
-            self.answers.push_back(match &parcel {
+            self.answers.push(match &parcel {
                 Parcel::Event(event) => {
                     let made = self.made.pop_front();
                     let message = made.unwrap_or_else(|| self.connection.message(event));
@@ -301,10 +281,10 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
         self.unacknowledged.len() < self.connection.window() && !travels_alone(first) && !travels_alone(&next)
     }
 
-    /// Takes the answer to the oldest unacknowledged message, and those behind it that are there already.
-    fn settle_with_those_behind(&mut self, answer: Answer) -> Result<(), Ending> {
-        self.settle(answer)?;
-        while let Some(Some(answer)) = self.answers.next().now_or_never() {
+    /// Takes the answers that are there to the oldest unacknowledged messages.
+    fn settle_all(&mut self) -> Result<(), Ending> {
+        self.answers.look();
+        while let Some(answer) = self.answers.next_there() {
             self.settle(answer)?;
         }
         self.tell_oldest();
@@ -436,7 +416,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
 
     fn blame_oldest(&mut self, reason: &str) {
         // What was answered before the end is not to blame.
-        while let Some(Some(Answer::Accepted)) = self.answers.next().now_or_never()
+        while let Some(Answer::Accepted) = self.answers.next_there()
             && self.settle(Answer::Accepted).is_ok()
         {}
         let Some(&oldest) = self.unacknowledged.front().filter(|_| self.held.is_empty()) else {

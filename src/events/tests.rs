@@ -67,6 +67,19 @@ async fn every_event_comes_once_and_in_order_when_nothing_goes_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_broker_keeps_its_connection_as_long_as_it_answers_at_all() {
+    let answer = |revision: i64| [Deed::AcceptAfter(Duration::from_secs(revision.unsigned_abs()))];
+    let recorder = (1..=20).fold(Recorder::with_window(20), |recorder, revision| {
+        recorder.script(revision, &answer(revision))
+    });
+    let log = MemoryLog::with_events(20);
+    let relay = start(&log, &recorder).await;
+    relay.reaches(20).await;
+    relay.stops().await;
+    assert_eq!(recorder.connections(), [(1..=20).collect::<Vec<_>>()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_loss_it_goes_back_to_the_first_unacknowledged_event() {
     let log = MemoryLog::with_events(10);
     let recorder = Recorder::with_window(4).script(5, &[Deed::HangUp]);
