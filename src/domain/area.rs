@@ -248,6 +248,11 @@ mod tests {
             ("10,80,20,90", 100.0, 89.9, false),
             ("10,-90,20,-80", -100.0, -90.0, true),
             ("5,5,5,5", 5.0, 5.0, true),
+            ("5,5,5,5", 6.0, 5.0, false),
+            ("180,-10,180,10", -180.0, 0.0, true),
+            ("-180,-10,-180,10", 180.0, 0.0, true),
+            ("10,-10,20,10", -180.0, 0.0, false),
+            ("10,-10,20,10", 180.0, 0.0, false),
         ];
         for (text, longitude, latitude, expected) in cases {
             let rectangles = text.parse::<BoundingBox>().unwrap().rectangles();
@@ -303,6 +308,23 @@ mod tests {
                 .unwrap()
                 .contains(-179.5, 0.0)
         );
+    }
+
+    #[test]
+    fn the_rectangles_of_a_small_circle_are_small_and_go_on_beyond_the_antimeridian() {
+        for (center, longitude, latitude, expected) in [
+            ("12,42", 12.0, 42.0, true),
+            ("12,42", 12.9, 42.0, false),
+            ("12,42", 12.0, 42.9, false),
+            ("179.9,0", -179.9, 0.0, true),
+            ("-179.9,0", 179.9, 0.0, true),
+            ("179.9,0", -179.0, 0.0, false),
+            ("179.9,0", 0.0, 0.0, false),
+        ] {
+            let circle = Circle::new(center.parse().unwrap(), 50_000.0).unwrap();
+            let holds = holds(&circle.rectangles(), longitude, latitude);
+            assert_eq!(holds, expected, "{center}: {longitude},{latitude}");
+        }
     }
 
     proptest! {

@@ -122,6 +122,8 @@ mod tests {
         assert!(matches!(UUID.to_uppercase().parse(), Ok(SensorRef::Id(_))));
         assert!(matches!("boiler-temp".parse(), Ok(SensorRef::Name(_))));
         assert!(UUID.parse::<SensorName>().is_err());
+        let without_hyphens = UUID.replace('-', "");
+        assert!(matches!(without_hyphens.parse(), Ok(SensorRef::Name(_))));
     }
 
     #[test]

@@ -121,6 +121,9 @@ mod tests {
         let faults = metadata(json!({"a/b": "\u{7}", "n": [9_007_199_254_740_993_u64]})).unwrap_err();
         let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(pointers, ["/a~1b", "/n/0"]);
+        let faults = metadata(json!({"a\u{7f}": {"b\u{fffe}": 1}})).unwrap_err();
+        let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/a\u{7f}", "/a\u{7f}/b\u{fffe}"]);
     }
 
     #[test]
@@ -132,12 +135,15 @@ mod tests {
 
     #[test]
     fn depth_and_size_are_bounded() {
-        let mut nested = json!({});
+        let (mut objects, mut arrays) = (json!({}), json!([]));
         for _ in 1..Metadata::MAX_DEPTH {
-            nested = json!({ "n": nested });
+            objects = json!({ "n": objects });
+            arrays = json!([arrays]);
         }
-        assert!(metadata(nested.clone()).is_ok());
-        assert!(metadata(json!({ "n": nested })).is_err());
+        assert!(metadata(objects.clone()).is_ok());
+        assert!(metadata(json!({ "n": objects })).is_err());
+        assert!(metadata(json!({ "n": arrays[0] })).is_ok());
+        assert!(metadata(json!({ "n": arrays })).is_err());
         assert!(metadata(json!({"t": "x".repeat(Metadata::MAX_BYTES - 8)})).is_ok());
         assert!(metadata(json!({"t": "x".repeat(Metadata::MAX_BYTES - 7)})).is_err());
     }

@@ -154,5 +154,10 @@ mod tests {
             let epoch = Epoch::from_random(random);
             assert_eq!(epoch.as_str().parse(), Ok(epoch.clone()));
         }
+        // Five bits a character, so that no two of these are the same.
+        for place in 0..Epoch::LENGTH {
+            let epoch = Epoch::from_random(31 << (5 * place));
+            assert_eq!(epoch.as_str().find('7'), Some(place), "{epoch}");
+        }
     }
 }

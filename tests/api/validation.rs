@@ -57,11 +57,19 @@ fn wrong_members() -> Vec<(Value, &'static str)> {
             "/location/coordinates/0",
         ),
         (
+            json!({"location": {"type": "Point", "coordinates": [-180.1, 2]}}),
+            "/location/coordinates/0",
+        ),
+        (
             json!({"location": {"type": "Point", "coordinates": [1, 2, 9_007_199_254_740_993_u64]}}),
             "/location/coordinates/2",
         ),
         (
             json!({"location": {"type": "Point", "coordinates": [1, -90.1]}}),
+            "/location/coordinates/1",
+        ),
+        (
+            json!({"location": {"type": "Point", "coordinates": [1, 90.1]}}),
             "/location/coordinates/1",
         ),
         (
@@ -77,6 +85,7 @@ fn wrong_members() -> Vec<(Value, &'static str)> {
         (json!({"metadata": deep(9)}), "/metadata"),
         (json!({"metadata": {"a": "x".repeat(17_000)}}), "/metadata"),
         (json!({"metadata": {"a": "x\u{1}"}}), "/metadata/a"),
+        (json!({"metadata": {"a\u{1}": 1}}), "/metadata/a"),
         (json!({"metadata": {"a": [0, {"b": "x\u{0}"}]}}), "/metadata/a/1/b"),
         (json!({"metadata": {"a": 9_007_199_254_740_993_u64}}), "/metadata/a"),
         (json!({"colour": "red"}), "/colour"),
