@@ -10,6 +10,9 @@ use super::coding::Coding;
 use super::variant::Variant;
 use crate::domain::{Epoch, Precondition, Revision, Tags, Timestamp};
 
+/// The list that any tag is on. Among tags, `*` is malformed as a tag is (RFC 9110 §13.1.1).
+const ANY: [&str; 1] = ["*"];
+
 /// The strong tag of a revision: `"{epoch}.{revision}"`.
 #[must_use]
 pub fn etag(epoch: &Epoch, revision: Revision) -> HeaderValue {
@@ -32,14 +35,12 @@ pub fn encoded(tag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{opaque}{}\"", coding.suffix())).ok()
 }
 
-/// Whether `If-None-Match` lists `tag`, a strong one.
+/// Whether `If-None-Match` lists `tag`, a strong one, or any.
 #[must_use]
 pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let is_it = |item: &str| item.trim().trim_start_matches("W/").as_bytes() == tag.as_bytes();
-    let mut fields = headers
-        .get_all(header::IF_NONE_MATCH)
-        .filter_map(|value| value.to_str().ok());
-    fields.any(|field| field.split(',').any(is_it))
+    let is_it = |item: &&str| item.trim_start_matches("W/").as_bytes() == tag.as_bytes();
+    let items = items(headers, &header::IF_NONE_MATCH);
+    items == ANY || items.iter().any(is_it)
 }
 
 /// The precondition of a request that writes.
@@ -97,19 +98,14 @@ fn tags(
     epoch: &Epoch,
     is_comparable: impl Fn(bool, Variant) -> bool,
 ) -> Option<Tags> {
-    let mut values = headers.get_all(name).peekable();
-    values.peek()?;
-    let fields: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    if fields.iter().any(|field| field.trim() == "*") {
-        // Together with other tags it is malformed (RFC 9110 §13.1.1).
-        return Some(if fields.len() == 1 {
-            Tags::Any
-        } else {
-            Tags::Revisions(Vec::new())
-        });
+    if !headers.contains_key(name) {
+        return None;
+    }
+    let items = items(headers, name);
+    if items == ANY {
+        return Some(Tags::Any);
     }
     let revision = |item: &str| {
-        let item = item.trim();
         let strong = item.strip_prefix("W/").unwrap_or(item);
         let opaque = strong.strip_prefix('"')?.strip_suffix('"')?;
         let rest = opaque.strip_prefix(epoch.as_str())?.strip_prefix('.')?;
@@ -117,6 +113,11 @@ fn tags(
         let variant = Variant::of_suffix(suffix)?;
         is_comparable(strong != item, variant).then_some(revision.parse().ok()?)
     };
-    let items = fields.iter().flat_map(|field| field.split(','));
-    Some(Tags::Revisions(items.filter_map(revision).collect()))
+    Some(Tags::Revisions(items.into_iter().filter_map(revision).collect()))
+}
+
+/// What the lines of a header list together.
+fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+    let lines = headers.get_all(name).filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).collect()
 }

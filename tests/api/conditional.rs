@@ -75,6 +75,27 @@ async fn if_match_on_two_lines_is_one_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_star_among_tags_is_passed_over_whether_it_has_a_line_of_its_own_or_not() {
+    let service = Service::start().await;
+    let current = service.create(&json!({"name": "s1"})).await.etag();
+    for (tag, if_match, if_none_match) in [(current.as_str(), 200, 304), ("\"x\"", 412, 200)] {
+        for (field, status) in [(IF_MATCH, if_match), (IF_NONE_MATCH, if_none_match)] {
+            let (before, after) = (format!("*, {tag}"), format!("{tag} ,*"));
+            for headers in [
+                &[(field, before.as_str())][..],
+                &[(field, &after)],
+                &[(field, "*"), (field, tag)],
+                &[(field, tag), (field, "*")],
+            ] {
+                let answer = service.request("GET", "/sensors/s1", headers, "").await;
+                assert_eq!(answer.status, status, "{headers:?}");
+            }
+        }
+    }
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_star_lets_a_write_on_something_through_and_on_nothing_not() {
     let service = Service::start().await;
     let star = [(IF_MATCH, "*")];

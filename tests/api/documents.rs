@@ -129,9 +129,16 @@ async fn what_swagger_ui_loads_is_kept_by_browsers_and_not_sent_to_them_again() 
                 "{file}"
             );
             let tag = sent.header("etag").expect("a tag").to_owned();
-            let condition = [accepted, &[("if-none-match", tag.as_str())]].concat();
-            let known = service.request("GET", &path, &condition, "").await.expect(304);
-            assert_eq!(known.header("etag"), Some(tag.as_str()), "{file}");
+            for listed in [
+                tag.clone(),
+                format!("W/{tag}"),
+                format!("\"x\" , {tag}, \"y\""),
+                "*".to_owned(),
+            ] {
+                let condition = [accepted, &[("if-none-match", listed.as_str())]].concat();
+                let known = service.request("GET", &path, &condition, "").await.expect(304);
+                assert_eq!(known.header("etag"), Some(tag.as_str()), "{file}: {listed}");
+            }
             tags.push(tag);
         }
         let is_short = service.get(&path).await.expect(200).text().len() < 256;
