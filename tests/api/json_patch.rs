@@ -68,23 +68,63 @@ async fn a_test_that_fails_and_a_place_that_is_not_there_are_conflicts_and_nothi
     let (service, made) = service_with_a_sensor().await;
     let first = json!({"op": "replace", "path": "/value", "value": 99});
     let failing = [
-        json!({"op": "test", "path": "/value", "value": 21}),
-        json!({"op": "test", "path": "/kind", "value": null}),
-        json!({"op": "remove", "path": "/kind"}),
-        json!({"op": "replace", "path": "/location", "value": null}),
-        json!({"op": "add", "path": "/location/type", "value": "Point"}),
-        json!({"op": "add", "path": "/metadata/tags/7", "value": 1}),
-        json!({"op": "add", "path": "/metadata/tags/01", "value": 1}),
-        json!({"op": "remove", "path": "/metadata/tags/-"}),
-        json!({"op": "add", "path": "/name/x", "value": 1}),
-        json!({"op": "move", "from": "/kind", "path": "/unit"}),
-        json!({"op": "copy", "from": "/metadata/nothing", "path": "/metadata/a"}),
-        json!({"op": "copy", "from": "/value", "path": "/metadata/nothing/a"}),
+        (
+            json!({"op": "test", "path": "/value", "value": 21}),
+            "/value has another value",
+        ),
+        (
+            json!({"op": "test", "path": "", "value": {}}),
+            "the sensor as a whole is not this",
+        ),
+        (
+            json!({"op": "test", "path": "/kind", "value": null}),
+            "there is no /kind",
+        ),
+        (json!({"op": "remove", "path": "/kind"}), "there is no /kind"),
+        (
+            json!({"op": "replace", "path": "/location", "value": null}),
+            "there is no /location",
+        ),
+        (
+            json!({"op": "add", "path": "/location/type", "value": "Point"}),
+            "there is no /location for /location/type to be in; add that first",
+        ),
+        (
+            json!({"op": "add", "path": "/metadata/tags/7", "value": 1}),
+            "there is no /metadata/tags/7",
+        ),
+        (
+            json!({"op": "add", "path": "/metadata/tags/01", "value": 1}),
+            "there is no /metadata/tags/01",
+        ),
+        (
+            json!({"op": "remove", "path": "/metadata/tags/-"}),
+            "there is no /metadata/tags/-",
+        ),
+        (
+            json!({"op": "add", "path": "/name/x", "value": 1}),
+            "there is no /name/x",
+        ),
+        (
+            json!({"op": "move", "from": "/kind", "path": "/unit"}),
+            "there is no /kind",
+        ),
+        (
+            json!({"op": "copy", "from": "/metadata/nothing", "path": "/metadata/a"}),
+            "there is no /metadata/nothing",
+        ),
+        (
+            json!({"op": "copy", "from": "/value", "path": "/metadata/nothing/a"}),
+            "there is no /metadata/nothing for /metadata/nothing/a to be in; add that first",
+        ),
     ];
-    for operation in failing {
+    for (operation, detail) in failing {
         let refused = patch(&service, &json!([first, operation])).await.expect(409);
-        let problem = refused.problem();
-        assert!(problem.detail.starts_with("operation 1: "), "{operation}: {problem:?}");
+        assert_eq!(
+            refused.problem().detail,
+            format!("operation 1: {detail}"),
+            "{operation}"
+        );
         assert_eq!(refused.etag(), made.etag());
         assert!(refused.links_to(&format!("{PUBLIC_URL}{}", made.path())));
     }
@@ -207,6 +247,29 @@ async fn a_patch_cannot_grow_beyond_its_bounds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operation_may_nest_as_deep_as_a_body_and_no_deeper() {
+    let (service, _) = service_with_a_sensor().await;
+    let place = "/metadata/tags/0";
+    let (mut arrays, mut objects) = (json!([]), json!({}));
+    // As deep as it can be three levels below the sensor.
+    for _ in 1..29 {
+        arrays = json!([arrays, 0]);
+        objects = json!({"a": 0, "b": objects});
+    }
+    let run = async |value: Value| {
+        let operations = json!([{"op": "add", "path": place, "value": value}, {"op": "remove", "path": place}]);
+        patch(&service, &operations).await
+    };
+    for fitting in [arrays, objects] {
+        run(fitting.clone()).await.expect(200);
+        let refused = run(json!([fitting])).await.expect(422);
+        assert_eq!(refused.problem().pointers, ["/0"], "{}", refused.text());
+    }
+    assert_eq!(service.store_revision().await, 1);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_patch_moves_counts_as_what_it_copies_does() {
     let (service, _) = service_with_a_sensor().await;
     let metadata = json!({"large": vec![0; 8_000], "small": 1});
@@ -228,6 +291,19 @@ async fn what_a_patch_moves_counts_as_what_it_copies_does() {
     let refused = patch(&service, &to_and_fro("large")).await.expect(422);
     // The fifth move of 16 KB.
     assert_eq!(refused.problem().pointers, ["/4"]);
+    // With its quotes an eighth of what a patch may carry.
+    let metadata = json!({"large": null, "eighth": "x".repeat(8_190)});
+    service
+        .patch("/sensors/s1", &json!({"metadata": metadata}))
+        .await
+        .expect(200);
+    let mut whole = to_and_fro("eighth");
+    whole.as_array_mut().unwrap().truncate(8);
+    patch(&service, &whole).await.expect(200);
+    let more = json!({"op": "move", "from": "/metadata/small", "path": "/metadata/other"});
+    whole.as_array_mut().unwrap().push(more);
+    let refused = patch(&service, &whole).await.expect(422);
+    assert_eq!(refused.problem().pointers, ["/8"]);
     service.finish().await;
 }
 

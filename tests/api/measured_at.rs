@@ -91,3 +91,17 @@ async fn a_given_measured_at_goes_with_a_new_value() {
     assert_eq!(sensor["measured_at"], GIVEN);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_patch_removes_measured_at_unless_the_value_changes() {
+    let service = Service::start().await;
+    service
+        .create(&json!({"name": "s1", "value": 1, "measured_at": GIVEN}))
+        .await;
+    let removed = service.patch("/sensors/s1", &json!({"measured_at": null})).await;
+    let sensor = removed.expect(200).json();
+    assert!(sensor.get("measured_at").is_none(), "{sensor}");
+    let changed = json!({"value": 2, "measured_at": null});
+    assert_is_now(&service.patch("/sensors/s1", &changed).await.expect(200).json());
+    service.finish().await;
+}

@@ -81,6 +81,28 @@ async fn put_by_id_needs_a_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_id_in_the_body_has_to_be_the_sensors_own() {
+    let service = Service::start().await;
+    let made = service.create(&json!({"name": "s1"})).await;
+    let elsewhere = format!("/sensors/{ID}");
+    for (path, body) in [
+        (made.path().as_str(), json!({"name": "s1", "id": ID})),
+        ("/sensors/s1", json!({"id": ID})),
+        (&elsewhere, json!({"name": "s2", "id": made.id()})),
+        ("/sensors/s2", json!({"id": ID})),
+    ] {
+        let refused = service.put(path, &body).await.expect(422);
+        assert_eq!(refused.problem().pointers, ["/id"], "{path}");
+    }
+    assert_eq!(service.store_revision().await, 1);
+    service
+        .put(&elsewhere, &json!({"name": "s2", "id": ID}))
+        .await
+        .expect(201);
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_get_body_sent_back_with_put_changes_nothing() {
     let service = Service::start().await;
     let mut subscriber = service.subscribe().await;
