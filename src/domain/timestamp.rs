@@ -58,6 +58,16 @@ mod tests {
     }
 
     #[test]
+    fn years_have_four_digits() {
+        for text in ["0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"] {
+            let instant: Timestamp = text.parse().unwrap();
+            assert_eq!(instant.to_string(), text);
+            let beyond = instant.unix_ms() + instant.unix_ms().signum();
+            assert_eq!(Timestamp::from_unix_ms(beyond), None, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_rfc_3339_instant_is_refused() {
         for text in [
             "",

@@ -75,13 +75,15 @@ mod tests {
             ("a\u{fffe}", "noncharacter"),
             ("a\u{ffff}", "noncharacter"),
             ("\u{1fffe}\n", "noncharacter"),
+            ("\u{fdd0}", "noncharacter"),
+            ("\u{fdef}", "noncharacter"),
         ] {
             let told = Value::text(text).unwrap_err();
             assert!(told.contains(reason), "{text:?}: {told}");
             let told = text.parse::<crate::domain::Label>().unwrap_err();
             assert!(told.contains(reason), "{text:?}: {told}");
         }
-        Value::text("\u{fffd}é").unwrap();
+        Value::text("\u{fffd}é\u{fdcf}\u{fdf0}").unwrap();
     }
 
     #[test]
@@ -89,6 +91,7 @@ mod tests {
         for text in ["21", "21.0", "2.1e1"] {
             assert_eq!(canonical(text).unwrap(), "21", "{text}");
         }
+        assert_eq!(canonical("9007199254740992.0").unwrap(), "9007199254740992");
         assert_eq!(canonical("-0.0").unwrap(), "0");
         assert_eq!(canonical("21.5").unwrap(), "21.5");
     }

@@ -149,3 +149,43 @@ pub fn media_type_of(
     let same = |taken: &&&str| **taken == sent.essence_str();
     taken.iter().find(same).copied().ok_or_else(|| refused(wanted()))
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_most_specific_range_decides_and_of_equals_the_first_offer_is_taken() {
+        const JSON: &str = "application/json";
+        const XML: &str = "application/xml";
+        for (accept, expected) in [
+            ("", JSON),
+            ("*/*", JSON),
+            ("application/xml, application/json", JSON),
+            (
+                "application/json;q=0.1, application/*;q=0.5, application/xml;q=0.2",
+                XML,
+            ),
+            (
+                "application/*;q=0.1, */*;q=0.5, text/html;q=0, application/xml;q=0.2",
+                XML,
+            ),
+            ("text/html, application/xml;q=0.9, */*;q=0.8", JSON),
+            ("text/html, application/xml, */*;q=0.8", XML),
+            ("text/html, application/xml;q=0.9", XML),
+        ] {
+            let request = TestRequest::default().insert_header((header::ACCEPT, accept));
+            let chosen = choose(&request.to_http_request(), &[JSON, XML]);
+            assert_eq!(chosen.ok(), Some(expected), "{accept}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_is_told_in_words() {
+        assert_eq!(one_of(&["a"]), "a");
+        assert_eq!(one_of(&["a", "b"]), "a or b");
+        assert_eq!(one_of(&["a", "b", "c"]), "a, b or c");
+    }
+}

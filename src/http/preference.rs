@@ -87,7 +87,9 @@ mod tests {
             Some(Content::Representation)
         );
         assert_eq!(of(&[r#"foo="a,\\", return=minimal"#]).content, Some(Content::Minimal));
+        assert_eq!(of(&["return=minimal; foo=1; bar"]).content, Some(Content::Minimal));
         assert_eq!(of(&["wait=4000000"]).wait_s, Some(MAX_WAIT_S));
+        assert_eq!(of(&["wait=1"]).wait_s, Some(1));
     }
 
     #[test]

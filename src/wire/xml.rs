@@ -134,6 +134,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_plain_name_of_an_element_is_an_attribute() {
+        for (name, is_plain) in [
+            ("a", true),
+            ("_a", true),
+            ("A-1._", true),
+            ("1a", false),
+            ("-a", false),
+            ("é", false),
+            ("a b", false),
+            ("", false),
+            ("XmL-a", false),
+            ("xm", true),
+        ] {
+            assert_eq!(is_xml_name(name), is_plain, "{name}");
+        }
+    }
+
+    #[test]
     fn the_sensors_of_a_page_are_elements_of_their_own() {
         let json = br#"{"items":[{"id":"x"},{"id":"y"}],"revision":7,"links":[]}"#;
         let xml = String::from_utf8(page(json).unwrap()).unwrap();

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Service};
+use crate::harness::{Answer, Service, exchange};
 
 const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
 
@@ -129,6 +129,11 @@ async fn the_coding_is_the_one_that_the_client_likes_best() {
     for nothing in ["identity;q=0", "*;q=0", "identity;q=0, deflate"] {
         for path in ["/sensors/s1", "/sensors"] {
             read(&service, path, &[("accept-encoding", nothing)]).await.expect(406);
+            // The client above always sends `Accept` as well.
+            let bytes =
+                format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept-encoding: {nothing}\r\nconnection: close\r\n\r\n");
+            let answer = exchange(service.addr, bytes.as_bytes()).await.expect("an answer");
+            assert_eq!(answer.status, 406, "{path} {nothing}");
         }
         let headers = [("content-type", "application/json"), ("accept-encoding", nothing)];
         service

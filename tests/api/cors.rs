@@ -16,7 +16,9 @@ async fn service(origins: CorsOrigins) -> Service {
 
 fn cors_headers(answer: &Answer) -> Vec<String> {
     let names = answer.headers.keys().map(ToString::to_string);
-    names.filter(|name| name.starts_with("access-control-")).collect()
+    let mut found: Vec<_> = names.filter(|name| name.starts_with("access-control-")).collect();
+    found.sort();
+    found
 }
 
 fn words<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
@@ -56,6 +58,12 @@ async fn a_preflight_says_what_options_says() {
         );
     }
     assert!(words(&preflight, "vary").contains(&"Origin"));
+    assert_eq!(preflight.header("access-control-max-age"), Some("600"));
+    let no_preflight = service.request("OPTIONS", "/sensors/s1", &[FROM], "").await.expect(204);
+    assert_eq!(
+        cors_headers(&no_preflight),
+        ["access-control-allow-origin", "access-control-expose-headers"]
+    );
     let nowhere = service
         .request("OPTIONS", "/nothing", &[FROM, ASKS], "")
         .await
@@ -134,6 +142,19 @@ async fn everybody_is_everybody() {
             .expect(200);
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
         assert!(!words(&answer, "vary").contains(&"Origin"), "{answer:?}");
+        let opened = WebSocket::open_from(service.addr, "/events", Some(origin)).await;
+        assert_eq!(opened.err(), None, "{origin}");
+    }
+    assert!(cors_headers(&service.get("/sensors/s1").await.expect(200)).is_empty());
+    service.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_setting_only_own_pages_get_a_websocket() {
+    let service = service(CorsOrigins::None).await;
+    for (origin, status) in [(PUBLIC_URL, None), (ORIGIN, Some(403))] {
+        let opened = WebSocket::open_from(service.addr, "/events", Some(origin)).await;
+        assert_eq!(opened.err(), status, "{origin}");
     }
     service.finish().await;
 }

@@ -22,6 +22,11 @@ async fn the_history_comes_in_pages_and_in_ranges() {
     }
     assert_eq!(read, points(&service, &format!("{path}/history")).await);
     assert_eq!(read.len(), 21);
+    let exactly = service.get("/sensors/s1/history?limit=21&cursor=").await;
+    let exactly = exactly.expect(200).json();
+    assert_eq!((&exactly["points"], link(&exactly, "next")), (&json!(read), None));
+    let own = link(&exactly, "self").unwrap();
+    assert!(own.ends_with("/history?limit=21"), "{own}");
     let range = "/sensors/s1/history?from=2026-11-22T11:00:12Z&to=2026-11-22T12:00:15%2B01:00&limit=2";
     let page = service.get(range).await.expect(200).json();
     assert_eq!(
