@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn links_depend_on_the_state() {
-        let base = LinkBase::new("https://example.org/api/", "mqtt://example.org:1883", "plant7/");
+        let base = LinkBase::new("https://example.org/api/", "mqtt://example.org:1883/", "plant7/");
         let id: SensorId = "01936f0e-7c1b-7d61-9d0e-2f1c3b5a7e90".parse().unwrap();
         let relations = |status| -> Vec<_> { base.of_sensor(id, status).into_iter().map(|link| link.rel).collect() };
         assert_eq!(

@@ -246,6 +246,7 @@ async fn of_those_who_race_to_add_to_the_list_with_one_tag_one_succeeds() {
 async fn a_412_says_which_condition_does_not_hold() {
     let service = Service::start().await;
     let tag = service.create(&json!({"name": "s1"})).await.etag();
+    let weak = format!("W/{tag}");
     for (verb, path, condition, detail) in [
         (
             "PUT",
@@ -257,6 +258,12 @@ async fn a_412_says_which_condition_does_not_hold() {
             "PATCH",
             "/sensors/s1",
             (IF_NONE_MATCH, tag.as_str()),
+            "If-None-Match: the sensor has a state with one of these tags",
+        ),
+        (
+            "PUT",
+            "/sensors/s1",
+            (IF_NONE_MATCH, weak.as_str()),
             "If-None-Match: the sensor has a state with one of these tags",
         ),
         (

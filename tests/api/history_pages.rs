@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Service, link};
+use crate::harness::{PUBLIC_URL, Service, link};
 use crate::history::{column, points};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -13,13 +13,16 @@ async fn the_history_comes_in_pages_and_in_ranges() {
         let body = json!({"value": second, "measured_at": format!("2026-11-22T11:00:{second}Z")});
         service.patch(&path, &body).await.expect(200);
     }
-    let mut read = Vec::new();
+    let (mut read, mut last) = (Vec::new(), String::new());
     let mut page = service.get("/sensors/s1/history?limit=6").await.expect(200).json();
     loop {
         read.extend(page["points"].as_array().unwrap().clone());
         let Some(next) = link(&page, "next") else { break };
         page = service.follow(&next).await.expect(200).json();
+        last = next.strip_prefix(PUBLIC_URL).unwrap().to_owned();
     }
+    let plot = service.request("GET", &last, &[("accept", "image/svg+xml")], "").await;
+    assert!(plot.expect(200).text().contains("3 values,"));
     assert_eq!(read, points(&service, &format!("{path}/history")).await);
     assert_eq!(read.len(), 21);
     let exactly = service.get("/sensors/s1/history?limit=21&cursor=").await;
