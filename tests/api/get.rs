@@ -42,6 +42,13 @@ async fn get_by_name_is_the_same_as_by_id_and_names_the_canonical_url() {
     assert_eq!(by_name.etag(), made.etag());
     let canonical = format!("{PUBLIC_URL}{}", made.path());
     assert_eq!(by_name.header("content-location"), Some(canonical.as_str()));
+    // It may be kept, and has to be asked about each time.
+    let tag = made.etag();
+    let known = [("if-none-match", tag.as_str())];
+    let unchanged = service.request("GET", "/sensors/s1", &known, "").await.expect(304);
+    for answer in [&made, &by_name, &unchanged, &service.get("/sensors").await] {
+        assert_eq!(answer.header("cache-control"), Some("no-cache"), "{answer:?}");
+    }
     let of_revision = service.get("/sensors/s1?revision=1").await.expect(200);
     let canonical = format!("{canonical}?revision=1");
     assert_eq!(of_revision.header("content-location"), Some(canonical.as_str()));

@@ -113,3 +113,15 @@ async fn create_delete_create_under_one_name_goes_on_counting_and_repeats_no_tag
     assert_eq!(tags.len(), 5);
     service.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_64_kib_is_taken_and_one_more_byte_is_too_much() {
+    let service = Service::start().await;
+    let json = [("content-type", "application/json")];
+    for (length, status) in [(64 * 1024 + 1, 413), (64 * 1024, 201)] {
+        let sensor = r#"{"name":"s1"}"#;
+        let body = sensor.to_owned() + &" ".repeat(length - sensor.len());
+        service.request("POST", "/sensors", &json, body).await.expect(status);
+    }
+    service.finish().await;
+}

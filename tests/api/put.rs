@@ -81,7 +81,7 @@ async fn put_by_id_needs_a_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_in_the_body_has_to_be_the_sensors_own() {
+async fn an_id_in_the_body_and_the_name_of_a_new_sensor_have_to_be_its_own() {
     let service = Service::start().await;
     let made = service.create(&json!({"name": "s1"})).await;
     let elsewhere = format!("/sensors/{ID}");
@@ -94,6 +94,9 @@ async fn an_id_in_the_body_has_to_be_the_sensors_own() {
         let refused = service.put(path, &body).await.expect(422);
         assert_eq!(refused.problem().pointers, ["/id"], "{path}");
     }
+    // Who means to rename a sensor that is gone is told so.
+    let renamed = service.put("/sensors/s2", &json!({"name": "s3"})).await.expect(422);
+    assert_eq!(renamed.problem().pointers, ["/name"]);
     assert_eq!(service.store_revision().await, 1);
     service
         .put(&elsewhere, &json!({"name": "s2", "id": ID}))
