@@ -33,7 +33,7 @@ WITH_DEV_FEATURES := --examples
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test check fmt-check clippy doc-check deny sqlx-check prepare openapi openapi-check fuzz-api fuzz-api-short \
-	asyncapi-check pages-check chaos torture test-lab faults-system-calls bench bench-scale bench-build bench-readme profile \
+	asyncapi-check pages-check chaos torture test-lab faults-system-calls bench bench-scale bench-cost bench-build bench-readme profile \
 	binary need-build need-test need-node need-openapi
 
 help: ## Show this list
@@ -174,6 +174,9 @@ bench: bench-build ## Measure the service against its goals, and write benches/R
 
 bench-scale: bench-build ## The same with a million sensors and five million events, into benches/SCALE.md; SCALE=0.1 for a tenth
 	$(RELEASE)/bench scale --scale $(SCALE) $(if $(filter 1,$(SCALE)),--write benches/SCALE.md)
+
+bench-cost: bench-build ## Measure what each part of a PATCH costs the processor, and what the goals leave for it, into benches/COST.md
+	$(RELEASE)/bench cost --write benches/COST.md
 
 # The service is built with the program that measures it, so that both share every crate.
 bench-build: need-build

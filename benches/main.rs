@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the table is its output")]
 #![expect(clippy::print_stderr, reason = "the progress is for whoever waits")]
 
+mod cost;
 mod delivery;
 mod disk;
 mod fill;
@@ -70,6 +71,12 @@ enum Command {
         #[arg(long)]
         write: Option<PathBuf>,
     },
+    /// What a PATCH costs the processor, part by part, and what the goals leave for it
+    Cost {
+        /// Where to write it, with the machine's description
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
     /// What is served and refused when five times too many writes come
     Overload {
         /// How long they come
@@ -94,10 +101,13 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Table { rounds, rows, write } => report("Results", write, |place| rows::run(place, rounds, &rows)),
-        Command::Scale { rounds, scale, write } => report("Results with big databases", write, |place| {
-            scale::run(place, rounds, scale)
+        Command::Table { rounds, rows, write } => report("Results", write, |place| {
+            Ok(table::table(&rows::run(place, rounds, &rows)?))
         }),
+        Command::Scale { rounds, scale, write } => report("Results with big databases", write, |place| {
+            Ok(table::table(&scale::run(place, rounds, scale)?))
+        }),
+        Command::Cost { write } => report("What a PATCH costs", write, cost::run),
         Command::Profile { load } => {
             println!("{}", profile::run(&Place::new()?, &load)?);
             Ok(())
@@ -118,11 +128,11 @@ fn main() -> anyhow::Result<()> {
 fn report(
     title: &str,
     write: Option<PathBuf>,
-    measure: impl FnOnce(&Place) -> anyhow::Result<Vec<table::Row>>,
+    measure: impl FnOnce(&Place) -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
     let place = Place::new()?;
     let machine = machine::description(place.path())?;
-    let table = table::table(&measure(&place)?);
+    let table = measure(&place)?;
     println!("\n{machine}\n{table}");
     if let Some(path) = write {
         let text = format!("# {title}\n\n{machine}\n{table}");

@@ -56,7 +56,7 @@ pub fn run(place: &Place, rounds: u32, chosen: &[String]) -> anyhow::Result<Vec<
 }
 
 /// What the service answers, and the tag of the first sensor. What is changed for this is the last sensor.
-fn record(service: &Service) -> anyhow::Result<(Answers, String)> {
+pub fn record(service: &Service) -> anyhow::Result<(Answers, String)> {
     let mut client = service.client()?;
     let path = sensor_path(0);
     let sensor = client.get(&path)?;
