@@ -41,10 +41,9 @@ pub fn ceiling(broker: SocketAddr, sample: &mqtt::Message, count: u32) -> anyhow
 fn publish(client: &AsyncClient, message: &Message, count: u32) -> anyhow::Result<()> {
     let mut waiting = VecDeque::with_capacity(WINDOW);
     for _ in 0..count {
-        if waiting.len() == WINDOW
-            && let Some(oldest) = waiting.pop_front()
-        {
-            wait(oldest)?;
+        if waiting.len() == WINDOW {
+            // The last of them first: the others are there by then, and nobody was woken by each.
+            waiting.drain(..WINDOW / 2).rev().try_for_each(wait)?;
         }
         waiting.push_back(client.try_publish(message.clone())?);
     }
