@@ -25,22 +25,24 @@ impl Answers {
         self.0.clear();
     }
 
-    /// The answer to the oldest message, if it is there.
+    /// The answer to the oldest message, if it was there at the last look.
     pub(super) fn next_there(&mut self) -> Option<Answer> {
-        let oldest = self.0.front_mut()?;
-        look(oldest);
-        let answer = Pin::new(oldest).take_output()?;
+        let answer = Pin::new(self.0.front_mut()?).take_output()?;
         self.0.pop_front();
         Some(answer)
     }
 
-    /// Looks at all of them, so that a connection that has failed one message knows it before it is given the next.
+    /// Takes those that are there, without being woken by those to come. Not the oldest alone, so that a connection that has failed one
+    /// message knows it before it is given the next.
     pub(super) fn look(&mut self) {
-        self.0.iter_mut().for_each(look);
+        let mut unwoken = Context::from_waker(Waker::noop());
+        for answer in &mut self.0 {
+            let _ = answer.poll_unpin(&mut unwoken);
+        }
     }
 
-    /// Waits for half of them, as brokers answer in order (MQTT 5 §4.6). To be woken by each would cost several threads more than
-    /// all else that they do for an event; and while the broker works at the other half, the window is filled again.
+    /// Waits for half of them, as brokers answer in order (MQTT 5 §4.6). To be woken by each costs the relay, Paho and the broker half as
+    /// much again; and while the broker works at the other half, the window is filled.
     pub(super) async fn half(&mut self) {
         let Some(last) = self.0.len().checked_sub(1) else {
             return pending().await;
@@ -56,11 +58,6 @@ impl Answers {
             answer.await;
         }
     }
-}
-
-/// Takes it if it is there, without being woken when it comes.
-fn look(answer: &mut MaybeDone<Acknowledgement>) {
-    let _ = answer.poll_unpin(&mut Context::from_waker(Waker::noop()));
 }
 
 #[cfg(test)]

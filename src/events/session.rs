@@ -205,7 +205,6 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
             }
             Err(cause) => self.progress.cannot_read_states(&cause),
         }
-        self.tell_oldest();
     }
 
     async fn read_events(&mut self) -> Result<(), Unread<L::Error>> {
@@ -416,6 +415,7 @@ impl<'a, L: EventLog, C: Connection> Session<'a, L, C> {
 
     fn blame_oldest(&mut self, reason: &str) {
         // What was answered before the end is not to blame.
+        self.answers.look();
         while let Some(Answer::Accepted) = self.answers.next_there()
             && self.settle(Answer::Accepted).is_ok()
         {}
