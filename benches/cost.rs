@@ -31,9 +31,9 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const SPAN: Duration = Duration::from_secs(6);
 const WRK_SECONDS: u32 = 9;
 const ROUNDS: u32 = 3;
-/// Of Paho alone, and of SQLite alone.
+/// Of Paho alone, and of SQLite alone, in groups as large as they can be, because no more requests than that wait.
 const MESSAGES: u32 = 150_000;
-const WRITES: u32 = 100_000;
+const GROUPS: u32 = 1_600;
 /// The threads of the service, by what their names begin with.
 const SERVICE: &[(&str, &str)] = &[
     ("HTTP", "actix-server"),
@@ -77,7 +77,7 @@ pub fn run(place: &Place) -> anyhow::Result<String> {
         let load = ["patch", &SENSORS.to_string(), &round.to_string()];
         simples.push(place.wrk(WRITERS, 3, &load).run(transactions.address)?.per_second);
         syncs.push(disk::measure(place.path())?.median.as_secs_f64());
-        let folder = place.folder("cost-alone")?;
+        let folder = place.folder(&format!("cost-alone-{round}"))?;
         let payload = sqlite_alone(&folder, &service.database(), &mut alone)?;
         let topic = "sensors/".to_owned() + &sensor_id(0);
         paho_alone(&broker, &Message { topic, payload }, &mut alone)?;
@@ -137,12 +137,11 @@ fn paho_alone(broker: &Process, message: &Message, costs: &mut Costs) -> anyhow:
     Ok(())
 }
 
-/// Writes a copy of the sensors and the log of `database`, with the writer's two statements, as durably as it does and in groups as
-/// large as they can be, because no more requests than that wait. Gives the newest event, which it writes again and again.
+/// Writes into a copy of `database`, made in an empty folder, by the writer's two statements and as durably as it does. Gives the newest
+/// event, which it writes again and again.
 fn sqlite_alone(folder: &Path, database: &Path, costs: &mut Costs) -> anyhow::Result<Vec<u8>> {
     let path = folder.join("sensorcast.db");
     let original = Connection::open(database)?;
-    fs::remove_file(&path).or_else(|error| if path.exists() { Err(error) } else { Ok(()) })?;
     original.execute("VACUUM INTO ?", [path.to_string_lossy()])?;
     let mut copy = Connection::open(&path)?;
     copy.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384")?;
@@ -151,7 +150,7 @@ fn sqlite_alone(folder: &Path, database: &Path, costs: &mut Costs) -> anyhow::Re
     let newest = "SELECT payload FROM events ORDER BY revision DESC LIMIT 1";
     let payload: String = copy.query_row(newest, [], |row| row.get(0))?;
     let before = whole(process::id())?;
-    for group in 0..WRITES / WRITERS {
+    for group in 0..GROUPS {
         let transaction = copy.transaction()?;
         let now = 1_800_000_000_000 + i64::from(group);
         for number in group * WRITERS..(group + 1) * WRITERS {
@@ -170,7 +169,7 @@ fn sqlite_alone(folder: &Path, database: &Path, costs: &mut Costs) -> anyhow::Re
     costs.add(
         "the writer",
         whole(process::id())?.saturating_sub(before),
-        f64::from(WRITES),
+        f64::from(GROUPS * WRITERS),
     );
     Ok(payload.into_bytes())
 }
